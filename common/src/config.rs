@@ -1,0 +1,352 @@
+//! The settings of all three programs: `Rocket.toml`, overridden by the environment.
+//!
+//! The file of the repository is compiled in as the defaults, so that a binary
+//! alone on a server knows every value and the file is their only list.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use figment::providers::{Env, Format, Serialized, Toml};
+use figment::{Figment, Profile};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::money::Currency;
+
+const DEFAULTS: &str = include_str!("../../Rocket.toml");
+
+/// Secrets, which come from a variable or from the file that the variable with `_FILE` names.
+const SECRETS: [(&str, &str); 3] =
+    [("DATABASE_URL", "databases.pg.url"), ("REDIS_URL", "databases.redis.url"), ("JWT_SECRET", "auth.jwt_secret")];
+
+/// Switches that have a variable of their own.
+const SWITCHES: [(&str, &str); 2] = [("SHOP_LOG_FORMAT", "log.format"), ("SHOP_LOG", "log.filter")];
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value is missing or of the wrong kind.
+    #[error("the settings cannot be read: {0}")]
+    Settings(Box<figment::Error>),
+    /// A setting without which nothing works has no value.
+    #[error("{variable} is not set; set it (or {variable}_FILE), for example to {example}")]
+    Missing {
+        /// The environment variable.
+        variable: &'static str,
+        /// What it could be.
+        example: &'static str,
+    },
+    /// `NAME_FILE` points to a file that cannot be read.
+    #[error("{variable} names {path:?}, which cannot be read")]
+    SecretFile {
+        /// The environment variable.
+        variable: String,
+        /// What it names.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// `SHOP_RATE_LIMITS` is neither `on` nor `off`.
+    #[error("SHOP_RATE_LIMITS is {0:?}; it takes `on` or `off`")]
+    RateLimitSwitch(String),
+}
+
+impl From<figment::Error> for ConfigError {
+    fn from(error: figment::Error) -> Self {
+        Self::Settings(Box::new(error))
+    }
+}
+
+/// Everything that can be set, of the profile in force.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Settings {
+    /// Where the servers are.
+    pub databases: Databases,
+    /// How to log.
+    pub log: Log,
+    /// What holds for the whole shop.
+    pub shop: Shop,
+    /// Tokens and password hashing.
+    pub auth: Auth,
+    /// How orders are gathered into transactions.
+    pub placement: Placement,
+    /// Requests per minute.
+    pub rate_limits: RateLimits,
+    /// Retries.
+    pub jobs: Jobs,
+    /// The worker daemon.
+    pub worker: Worker,
+    /// The simulated gateway.
+    pub gateway: Gateway,
+}
+
+/// Where the servers are.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Databases {
+    /// PostgreSQL.
+    pub pg: Postgres,
+    /// Redis.
+    pub redis: Redis,
+}
+
+/// PostgreSQL: the truth.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Postgres {
+    /// `postgres://user:password@host:port/database`, from `DATABASE_URL`.
+    pub url: SecretString,
+    /// Connections of one process.
+    pub max_connections: u32,
+    /// How long to wait for a connection.
+    pub connect_timeout_ms: u64,
+    /// How long a statement waits for a lock.
+    pub lock_timeout_ms: u64,
+    /// How long a statement may run.
+    pub statement_timeout_ms: u64,
+    /// How long a transaction may be idle before the server ends it.
+    pub idle_in_transaction_timeout_ms: u64,
+}
+
+/// Redis: the schedule and the wire.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Redis {
+    /// `redis://:password@host:port/0`, from `REDIS_URL`.
+    pub url: SecretString,
+    /// What all keys begin with.
+    pub prefix: String,
+    /// How long to wait for a connection or an answer.
+    pub timeout_ms: u64,
+}
+
+/// How to log.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Log {
+    /// For machines or for people.
+    pub format: LogFormat,
+    /// What is logged, in the syntax of tracing's `EnvFilter`.
+    pub filter: String,
+}
+
+/// The two forms of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// A line that a person reads.
+    Readable,
+}
+
+/// What holds for the whole shop.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Shop {
+    /// The one currency of all prices.
+    pub currency: Currency,
+}
+
+/// Tokens and password hashing.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Auth {
+    /// Signs the tokens; from `JWT_SECRET`. Only the api needs it.
+    pub jwt_secret: Option<SecretString>,
+    /// The `iss` of a token.
+    pub issuer: String,
+    /// The `aud` of a token.
+    pub audience: String,
+    /// How long a token is good, in seconds.
+    pub token_seconds: u64,
+    /// Passwords that are hashed at the same time.
+    pub hash_threads: usize,
+    /// Passwords that may wait to be hashed.
+    pub hash_queue: usize,
+}
+
+/// How orders are gathered into transactions.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Placement {
+    /// Orders in one transaction, at most.
+    pub group_orders: usize,
+    /// Lines in one transaction, at most.
+    pub group_lines: usize,
+    /// Orders that may wait.
+    pub queue: usize,
+    /// How long a request waits for another one with the same key.
+    pub key_wait_ms: u64,
+}
+
+/// Requests per client and minute, in each api process.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RateLimits {
+    /// Off only for load tests.
+    pub enabled: bool,
+    /// `POST /login`.
+    pub login_per_minute: u32,
+    /// `POST /register`.
+    pub register_per_minute: u32,
+    /// Everything else that writes.
+    pub writes_per_minute: u32,
+}
+
+/// When a job is tried again.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Jobs {
+    /// The first delay.
+    pub base_ms: u64,
+    /// The longest delay.
+    pub cap_ms: u64,
+    /// Answers of the gateway until an order has failed.
+    pub max_attempts: i32,
+    /// Age at which an order without a conclusive answer is closed by void.
+    pub give_up_after_seconds: u64,
+    /// Claims without an outcome until a job counts as poison.
+    pub max_crashes: i32,
+}
+
+/// The worker daemon.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Worker {
+    /// Where it answers `/livez`, `/readyz` and `/metrics`.
+    pub port: u16,
+    /// Jobs in hand at the same time.
+    pub concurrency: usize,
+    /// How long a silent worker keeps its jobs.
+    pub lease_ms: u64,
+    /// How long a drain may take.
+    pub grace_ms: u64,
+}
+
+impl Worker {
+    /// How long a silent worker keeps its jobs.
+    pub fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms)
+    }
+}
+
+/// The simulated gateway.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Gateway {
+    /// How long a charge takes.
+    pub latency_ms: u64,
+    /// Share of charges with method `test` that are approved, 0 to 1.
+    pub success_rate: f64,
+    /// Decides which ones.
+    pub seed: u64,
+    /// How long to wait for an answer.
+    pub timeout_ms: u64,
+}
+
+/// The profile in force: `ROCKET_PROFILE`, or `production` when it is not set.
+pub fn profile() -> Profile {
+    Profile::from_env_or("ROCKET_PROFILE", "production")
+}
+
+/// Whether the profile in force is for production: every one but `development`.
+pub fn is_production() -> bool {
+    profile() != "development"
+}
+
+/// The settings as a figment: the file and the environment, merged.
+///
+/// # Errors
+/// When a file that an environment variable names cannot be read.
+pub fn figment() -> Result<Figment, ConfigError> {
+    let file = Env::var_or("ROCKET_CONFIG", "Rocket.toml");
+    let mut figment = Figment::new()
+        .merge(Toml::string(DEFAULTS).nested())
+        .merge(Toml::file(file).nested())
+        .merge(Env::prefixed("ROCKET_").ignore(&["PROFILE", "CONFIG"]).global());
+    for (variable, setting) in SECRETS {
+        if let Some(value) = variable_or_file(variable)? {
+            figment = figment.merge(Serialized::global(setting, value));
+        }
+    }
+    for (variable, setting) in SWITCHES {
+        if let Some(value) = std::env::var(variable).ok().filter(|value| !value.is_empty()) {
+            figment = figment.merge(Serialized::global(setting, value));
+        }
+    }
+    match std::env::var("SHOP_RATE_LIMITS").as_deref() {
+        Err(_) | Ok("") => {}
+        Ok("on") => figment = figment.merge(Serialized::global("rate_limits.enabled", true)),
+        Ok("off") => figment = figment.merge(Serialized::global("rate_limits.enabled", false)),
+        Ok(other) => return Err(ConfigError::RateLimitSwitch(other.to_owned())),
+    }
+    Ok(figment.select(profile()))
+}
+
+/// The settings of the profile in force, and the figment that they were read from.
+///
+/// # Errors
+/// When a value is missing or of the wrong kind; the message names it.
+pub fn load() -> Result<(Figment, Settings), ConfigError> {
+    load_or(&[])
+}
+
+/// The same, with values for variables that the environment does not set.
+///
+/// # Errors
+/// When a value is missing or of the wrong kind; the message names it.
+pub fn load_or(fallback: &[(&str, &str)]) -> Result<(Figment, Settings), ConfigError> {
+    let mut figment = figment()?;
+    for (variable, value) in fallback {
+        if let Some((_, setting)) = SECRETS.iter().find(|(known, _)| known == variable) {
+            figment = figment.join(Serialized::global(setting, value));
+        }
+    }
+    for (variable, setting, example) in [
+        ("DATABASE_URL", "databases.pg.url", "postgres://shop:password@127.0.0.1:5432/shop"),
+        ("REDIS_URL", "databases.redis.url", "redis://127.0.0.1:6379/0"),
+    ] {
+        if !figment.contains(setting) {
+            return Err(ConfigError::Missing { variable, example });
+        }
+    }
+    let settings = figment.extract()?;
+    Ok((figment, settings))
+}
+
+fn variable_or_file(name: &str) -> Result<Option<String>, ConfigError> {
+    if let Ok(value) = std::env::var(name) {
+        return Ok(Some(value).filter(|value| !value.is_empty()));
+    }
+    let variable = format!("{name}_FILE");
+    let Some(path) = std::env::var_os(&variable).map(PathBuf::from) else {
+        return Ok(None);
+    };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text.trim_end().to_owned())),
+        Err(source) => Err(ConfigError::SecretFile { variable, path, source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_compiled_in_defaults_are_complete_but_for_the_servers() {
+        let settings: Settings = Figment::new()
+            .merge(Toml::string(DEFAULTS).nested())
+            .merge(Serialized::global("databases.pg.url", "postgres://localhost/shop"))
+            .merge(Serialized::global("databases.redis.url", "redis://localhost"))
+            .select("production")
+            .extract()
+            .unwrap();
+
+        assert_eq!(settings.jobs.max_attempts, 5);
+        assert!(settings.rate_limits.enabled);
+        assert_eq!(settings.log.format, LogFormat::Json);
+    }
+
+    #[test]
+    fn a_secret_does_not_show_in_debug_output() {
+        let url: Databases = Figment::new()
+            .merge(Toml::string(DEFAULTS).nested())
+            .merge(Serialized::global("databases.pg.url", "postgres://u:canary@localhost/shop"))
+            .merge(Serialized::global("databases.redis.url", "redis://:canary@localhost"))
+            .select("production")
+            .extract_inner("databases")
+            .unwrap();
+
+        assert!(!format!("{url:?}").contains("canary"));
+    }
+}

@@ -1,0 +1,226 @@
+//! PostgreSQL: the pool, the schema, and commits whose answer got lost.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Executor, PgPool, Postgres, Transaction};
+
+use crate::config;
+
+/// The migrations of `migrations/`, compiled in.
+pub static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
+
+/// How long to look for the end of a transaction whose answer got lost.
+const COMMIT_LOOKUP: Duration = Duration::from_secs(10);
+/// Longer than any statement and the look for a lost commit take together.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+const COMMIT_LOOKUP_PAUSE: Duration = Duration::from_millis(50);
+
+/// A pool that connects when it is first used, so that a daemon starts while PostgreSQL is away.
+///
+/// # Errors
+/// When the URL cannot be read.
+pub fn pool(settings: &config::Postgres) -> Result<PgPool, sqlx::Error> {
+    let milliseconds = |ms: u64| format!("{ms}ms");
+    let options: PgConnectOptions = settings.url.expose_secret().parse()?;
+    let options = options.options([
+        ("client_min_messages", "error".to_owned()),
+        ("lock_timeout", milliseconds(settings.lock_timeout_ms)),
+        ("statement_timeout", milliseconds(settings.statement_timeout_ms)),
+        ("idle_in_transaction_session_timeout", milliseconds(settings.idle_in_transaction_timeout_ms)),
+    ]);
+    Ok(PgPoolOptions::new()
+        .max_connections(settings.max_connections)
+        .acquire_timeout(Duration::from_millis(settings.connect_timeout_ms))
+        // A `begin` that is cancelled in flight would come back to the pool inside
+        // a transaction (launchbadge/sqlx#4393). Outside of one this does nothing.
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                connection.execute("ROLLBACK").await?;
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(options))
+}
+
+/// Whether the schema is the one this program was built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaState {
+    /// At least as new as this program.
+    Current,
+    /// Migrations are missing.
+    Behind,
+}
+
+/// Asks how new the schema is.
+///
+/// # Errors
+/// When PostgreSQL cannot be asked.
+pub async fn schema_state(pool: &PgPool) -> Result<SchemaState, sqlx::Error> {
+    let newest = MIGRATOR.iter().map(|migration| migration.version).max();
+    let applied: Result<Option<i64>, sqlx::Error> =
+        sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success").fetch_one(pool).await;
+    match applied {
+        Ok(applied) if applied >= newest => Ok(SchemaState::Current),
+        Ok(_) => Ok(SchemaState::Behind),
+        Err(error) if error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("42P01")) => {
+            Ok(SchemaState::Behind)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What a database was marked as when it was migrated first.
+///
+/// # Errors
+/// When PostgreSQL cannot be asked.
+pub async fn is_marked_production(pool: &PgPool) -> Result<bool, sqlx::Error> {
+    let exists: bool = sqlx::query_scalar("SELECT to_regclass('installation') IS NOT NULL").fetch_one(pool).await?;
+    if !exists {
+        return Ok(false);
+    }
+    sqlx::query_scalar("SELECT EXISTS (SELECT FROM installation WHERE environment = 'production')")
+        .fetch_one(pool)
+        .await
+}
+
+/// Marks a fresh database with the environment it is for; one that is marked stays as it is.
+///
+/// # Errors
+/// When PostgreSQL cannot be asked.
+pub async fn mark_environment(pool: &PgPool, production: bool) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO installation (environment) VALUES ($1) ON CONFLICT DO NOTHING")
+        .bind(if production { "production" } else { "development" })
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// How long the statements of a transaction wait for rows that another one holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Locks {
+    /// As long as the settings say.
+    Usual,
+    /// Hardly at all: others wait behind this transaction.
+    Briefly,
+}
+
+/// Begins a transaction.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn begin(pool: &PgPool, locks: Locks) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    if locks == Locks::Briefly {
+        transaction.execute("SET LOCAL lock_timeout = '50ms'").await?;
+    }
+    Ok(transaction)
+}
+
+/// The number of a transaction, by which its end can be asked for from another connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct TransactionId(pub i64);
+
+/// Why a commit did not answer `Ok`.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Nothing was written.
+    #[error("rolled back: {0}")]
+    RolledBack(sqlx::Error),
+    /// The connection broke and nobody could say what became of the transaction.
+    #[error("not known whether committed: {0}")]
+    Unknown(sqlx::Error),
+}
+
+/// What knows a row that only one transaction can have written.
+pub trait Witness: Sync {
+    /// Whether that row is in the database.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    fn is_written(&self, pool: &PgPool) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
+}
+
+impl CommitError {
+    /// Whether the database found fault with what was written, and not with the moment:
+    /// it was neither busy nor away.
+    pub fn is_refusal(&self) -> bool {
+        let Self::RolledBack(error) = self else { return false };
+        let passing = ["08", "40", "53", "55", "57"];
+        error
+            .as_database_error()
+            .and_then(|refused| refused.code())
+            .is_some_and(|code| !passing.iter().any(|class| code.starts_with(class)))
+    }
+}
+
+/// Commits. When the answer gets lost, finds out from another connection what became of the transaction.
+///
+/// Its id tells only whether it is still running: after a crash of PostgreSQL the id of
+/// a transaction that was lost is given to another one. What was written is known by
+/// the `witness`, which looks for something that only this transaction can have written.
+///
+/// # Errors
+/// When the transaction was rolled back, or when nobody could say for ten seconds what became of it.
+pub async fn commit(
+    pool: &PgPool,
+    transaction: Transaction<'_, Postgres>,
+    id: TransactionId,
+    witness: &impl Witness,
+) -> Result<(), CommitError> {
+    let Err(error) = transaction.commit().await else { return Ok(()) };
+    if is_refusal(&error) {
+        return Err(CommitError::RolledBack(error));
+    }
+    tracing::warn!(%error, transaction = id.0, "the answer to a COMMIT got lost, asking what became of it");
+    let deadline = tokio::time::Instant::now() + COMMIT_LOOKUP;
+    while tokio::time::Instant::now() < deadline {
+        if has_ended(pool, id).await {
+            match witness.is_written(pool).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => return Err(CommitError::RolledBack(error)),
+                Err(_) => {}
+            }
+        }
+        tokio::time::sleep(COMMIT_LOOKUP_PAUSE).await;
+    }
+    Err(CommitError::Unknown(error))
+}
+
+/// Whether the transaction runs no more. One that PostgreSQL does not know is one that a crash has ended.
+async fn has_ended(pool: &PgPool, id: TransactionId) -> bool {
+    // https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT
+    let status: Result<Option<String>, _> =
+        sqlx::query_scalar("SELECT pg_xact_status($1::text::xid8)").bind(id.0.to_string()).fetch_one(pool).await;
+    match status {
+        Ok(status) => status.as_deref() != Some("in progress"),
+        Err(error) => error.as_database_error().is_some_and(|refused| refused.code().as_deref() == Some("22023")),
+    }
+}
+
+/// Whether PostgreSQL itself has refused, so that certainly nothing was written: integrity,
+/// invalid transaction state, rollback, and the classes of limits and locks.
+/// Anything else may come from a proxy, or from a server that goes down after the commit.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    let classes = ["23", "25", "40", "53", "54", "55"];
+    error
+        .as_database_error()
+        .and_then(|refused| refused.code())
+        .is_some_and(|code| classes.iter().any(|class| code.starts_with(class)))
+}
+
+/// Whether a transaction was rolled back because it and another one waited for each other.
+pub fn is_deadlock(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|refused| matches!(refused.code().as_deref(), Some("40P01" | "40001")))
+}
+
+/// Runs work on the database in a task that nobody cancels, and waits for it only so
+/// long: a connection that went silent is not noticed by anybody else.
+///
+/// Gives `None` when it took longer, or panicked; the work may still end.
+pub async fn bounded<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    tokio::time::timeout(PATIENCE, tokio::spawn(work)).await.ok()?.ok()
+}

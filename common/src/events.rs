@@ -1,0 +1,164 @@
+//! Events: what happened to a user's orders, numbered per user without gaps.
+
+use std::collections::BTreeSet;
+
+use redis::AsyncCommands;
+use serde_json::Value;
+use sqlx::{PgConnection, PgPool};
+
+use crate::id::{OrderId, UserId};
+use crate::redis::Redis;
+
+/// The channel on which the apis hear whose events there are.
+pub const NEWS: &str = "news";
+
+/// The kinds of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text")]
+pub enum EventKind {
+    /// An order moved to another status.
+    #[sqlx(rename = "order.status")]
+    OrderStatus,
+    /// A payment was attempted, or moved to another status.
+    #[sqlx(rename = "payment.status")]
+    PaymentStatus,
+}
+
+impl EventKind {
+    /// As the wire and the database say it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OrderStatus => "order.status",
+            Self::PaymentStatus => "payment.status",
+        }
+    }
+}
+
+/// An event that has no number yet.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// Whose it is.
+    pub user_id: UserId,
+    /// What it is about.
+    pub order_id: OrderId,
+    /// What happened.
+    pub kind: EventKind,
+    /// The particulars.
+    pub data: Value,
+}
+
+/// Numbers the events and writes them. Call it last in a transaction: the user's
+/// stream is locked from here to the commit, and that is what keeps gaps out.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn append(connection: &mut PgConnection, events: &[NewEvent]) -> Result<(), sqlx::Error> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "WITH input AS (
+             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[])
+                      WITH ORDINALITY AS t (user_id, order_id, kind, data, n)
+         ), streams AS (
+             INSERT INTO event_streams AS s (user_id, last_seq)
+             SELECT user_id, count(*) FROM input GROUP BY user_id ORDER BY user_id
+             ON CONFLICT (user_id) DO UPDATE SET last_seq = s.last_seq + excluded.last_seq
+             RETURNING user_id, last_seq
+         )
+         INSERT INTO events (user_id, seq, order_id, kind, data)
+         SELECT user_id,
+                s.last_seq - count(*) OVER (PARTITION BY user_id) + row_number() OVER (PARTITION BY user_id ORDER BY n),
+                order_id, kind, data
+         FROM input JOIN streams s USING (user_id)",
+    )
+    .bind(events.iter().map(|event| event.user_id).collect::<Vec<_>>())
+    .bind(events.iter().map(|event| event.order_id).collect::<Vec<_>>())
+    .bind(events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>())
+    .bind(events.iter().map(|event| event.data.clone()).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// An event as its owner gets it.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Event {
+    /// Its number among the user's events.
+    pub seq: i64,
+    /// What happened.
+    pub kind: EventKind,
+    /// What it is about.
+    pub order_id: OrderId,
+    /// The particulars.
+    pub data: Value,
+}
+
+/// A user's events after a number, oldest first.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn after(pool: &PgPool, user: UserId, seq: i64, limit: u32) -> Result<Vec<Event>, sqlx::Error> {
+    sqlx::query_as("SELECT seq, kind, order_id, data FROM events WHERE user_id = $1 AND seq > $2 ORDER BY seq LIMIT $3")
+        .bind(user)
+        .bind(seq)
+        .bind(i64::from(limit))
+        .fetch_all(pool)
+        .await
+}
+
+/// The number of each user's last event; users without any are left out.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn last_numbers(pool: &PgPool, users: &[UserId]) -> Result<Vec<(UserId, i64)>, sqlx::Error> {
+    sqlx::query_as("SELECT user_id, last_seq FROM event_streams WHERE user_id = ANY($1)")
+        .bind(users)
+        .fetch_all(pool)
+        .await
+}
+
+/// Tells all apis whose events there are.
+#[derive(Clone)]
+pub struct Announcer(Redis);
+
+impl Announcer {
+    /// An announcer over that Redis.
+    pub fn new(redis: Redis) -> Self {
+        Self(redis)
+    }
+
+    /// Tells, after the commit and without making anybody wait. What is lost here is
+    /// only late: the apis look at the table now and then.
+    pub fn announce(&self, events: &[NewEvent]) {
+        let users: BTreeSet<UserId> = events.iter().map(|event| event.user_id).collect();
+        if users.is_empty() {
+            return;
+        }
+        let message = users.iter().map(UserId::to_string).collect::<Vec<_>>().join(" ");
+        let redis = self.0.clone();
+        tokio::spawn(async move {
+            let published: redis::RedisResult<()> = redis.connection().publish(redis.key(NEWS), message).await;
+            if let Err(error) = published {
+                tracing::debug!(%error, "Redis did not take the news");
+            }
+        });
+    }
+}
+
+/// Reads what [`Announcer`] publishes. What is no user is passed over.
+pub fn announced(message: &[u8]) -> impl Iterator<Item = UserId> + '_ {
+    message.split(|byte| *byte == b' ').filter_map(|id| std::str::from_utf8(id).ok()?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_announced_is_understood_and_noise_is_passed_over() {
+        let (ada, bob) = (UserId::new(), UserId::new());
+        let message = format!("{ada} noise {bob}");
+        assert_eq!(announced(message.as_bytes()).collect::<Vec<_>>(), [ada, bob]);
+    }
+}

@@ -1,0 +1,232 @@
+//! Grouping: what comes while a piece of work is in flight goes together in the next one.
+//!
+//! A transaction costs a fixed number of round trips and one flush to disk, whether it
+//! holds one order or sixty. Nobody waits for a group to fill: an idle grouper
+//! runs a single member at once, and a busy one groups by itself.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+/// How much may go together.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Members that may wait; more are refused.
+    pub queue: usize,
+    /// Members of one group, at most.
+    pub members: usize,
+    /// Weight of one group, at most (a heavier member goes alone).
+    pub weight: usize,
+    /// How long a group is waited for; after that its members are lost and the next group goes.
+    pub patience: Duration,
+}
+
+/// Why a member got no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum GroupError {
+    /// Too many wait already; nothing was done.
+    #[error("too many are waiting")]
+    Full,
+    /// The work panicked or did not end, or the process is going down; what was done is not known.
+    #[error("the group got lost")]
+    Lost,
+}
+
+struct Member<T, R> {
+    work: T,
+    answer: oneshot::Sender<R>,
+}
+
+/// Where members are handed in. Clones share the queue.
+pub struct Grouper<T, R> {
+    sender: mpsc::Sender<Member<T, R>>,
+}
+
+impl<T, R> Clone for Grouper<T, R> {
+    fn clone(&self) -> Self {
+        Self { sender: self.sender.clone() }
+    }
+}
+
+impl<T: Send + 'static, R: Send + 'static> Grouper<T, R> {
+    /// Starts the task that runs one group after the other.
+    ///
+    /// `run` answers each member at its place. It runs in a task of its own that
+    /// nobody cancels: a client who hangs up does not cut a transaction short.
+    pub fn spawn<Run, Running>(limits: Limits, weigh: fn(&T) -> usize, run: Run) -> Self
+    where
+        Run: Fn(Vec<T>) -> Running + Send + 'static,
+        Running: Future<Output = Vec<R>> + Send + 'static,
+    {
+        let (sender, mut receiver) = mpsc::channel(limits.queue.max(1));
+        tokio::spawn(async move {
+            let mut left_over = None;
+            loop {
+                let first: Member<T, R> = match left_over.take() {
+                    Some(member) => member,
+                    None => match receiver.recv().await {
+                        Some(member) => member,
+                        None => return,
+                    },
+                };
+                let mut weight = weigh(&first.work);
+                let mut group = vec![first];
+                while group.len() < limits.members {
+                    let Ok(next) = receiver.try_recv() else { break };
+                    weight += weigh(&next.work);
+                    if weight > limits.weight {
+                        left_over = Some(next);
+                        break;
+                    }
+                    group.push(next);
+                }
+                let (work, answers): (Vec<T>, Vec<_>) =
+                    group.into_iter().map(|member| (member.work, member.answer)).unzip();
+                match timeout(limits.patience, tokio::spawn(run(work))).await {
+                    Ok(Ok(results)) => {
+                        for (answer, result) in answers.into_iter().zip(results) {
+                            // A member that no longer listens has hung up; its work is done all the same.
+                            let _ = answer.send(result);
+                        }
+                    }
+                    Ok(Err(error)) => tracing::error!(%error, "a group ended without answers"),
+                    Err(_) => tracing::error!("a group does not end, going on without it"),
+                }
+            }
+        });
+        Self { sender }
+    }
+
+    /// Hands in a member and waits for its answer.
+    ///
+    /// # Errors
+    /// When too many wait already, or the group got lost.
+    pub async fn submit(&self, work: T) -> Result<R, GroupError> {
+        let (answer, answered) = oneshot::channel();
+        self.sender.try_send(Member { work, answer }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => GroupError::Full,
+            mpsc::error::TrySendError::Closed(_) => GroupError::Lost,
+        })?;
+        answered.await.map_err(|_| GroupError::Lost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { queue: 16, members: 4, weight: 10, patience: Duration::from_secs(60) };
+
+    type Ran = Arc<Mutex<Vec<Vec<usize>>>>;
+
+    /// A grouper whose groups wait for a permit each, and the groups it ran.
+    fn gated() -> (Grouper<usize, usize>, Arc<Semaphore>, Ran) {
+        let gate = Arc::new(Semaphore::new(0));
+        let groups = Arc::new(Mutex::new(Vec::new()));
+        let (opened, seen) = (Arc::clone(&gate), Arc::clone(&groups));
+        let grouper = Grouper::spawn(
+            LIMITS,
+            |weight| *weight,
+            move |work: Vec<usize>| {
+                let (gate, groups) = (Arc::clone(&opened), Arc::clone(&seen));
+                async move {
+                    groups.lock().unwrap().push(work.clone());
+                    gate.acquire().await.unwrap().forget();
+                    work.into_iter().map(|n| n * 10).collect()
+                }
+            },
+        );
+        (grouper, gate, groups)
+    }
+
+    async fn hand_in(
+        grouper: &Grouper<usize, usize>,
+        work: &[usize],
+    ) -> Vec<tokio::task::JoinHandle<Result<usize, GroupError>>> {
+        let mut waiting = Vec::new();
+        for &work in work {
+            let grouper = grouper.clone();
+            waiting.push(tokio::spawn(async move { grouper.submit(work).await }));
+            tokio::task::yield_now().await;
+        }
+        waiting
+    }
+
+    #[tokio::test]
+    async fn what_comes_during_a_group_goes_together_in_the_next_and_each_gets_its_own_answer() {
+        let (grouper, gate, groups) = gated();
+
+        let waiting = hand_in(&grouper, &[1, 2, 3, 4]).await;
+        gate.add_permits(2);
+
+        for (n, answer) in waiting.into_iter().enumerate() {
+            assert_eq!(answer.await.unwrap(), Ok((n + 1) * 10));
+        }
+        assert_eq!(*groups.lock().unwrap(), [vec![1], vec![2, 3, 4]]);
+    }
+
+    #[tokio::test]
+    async fn a_group_stops_at_its_weight_and_the_next_member_opens_another() {
+        let (grouper, gate, groups) = gated();
+
+        let waiting = hand_in(&grouper, &[1, 6, 6, 99]).await;
+        gate.add_permits(4);
+
+        for answer in waiting {
+            answer.await.unwrap().unwrap();
+        }
+        assert_eq!(*groups.lock().unwrap(), [vec![1], vec![6], vec![6], vec![99]]);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once() {
+        let (grouper, gate, _) = gated();
+
+        let waiting = hand_in(&grouper, &[1; LIMITS.queue + 1]).await;
+        assert_eq!(grouper.submit(1).await, Err(GroupError::Full));
+
+        gate.add_permits(waiting.len());
+        for answer in waiting {
+            answer.await.unwrap().unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_group_that_does_not_end_is_lost_and_the_next_one_goes() {
+        let limits = Limits { patience: Duration::from_millis(1), ..LIMITS };
+        let grouper = Grouper::spawn(
+            limits,
+            |_| 1,
+            |work: Vec<usize>| async move {
+                if work == [13] {
+                    std::future::pending::<()>().await;
+                }
+                work
+            },
+        );
+
+        assert_eq!(grouper.submit(13).await, Err(GroupError::Lost));
+        assert_eq!(grouper.submit(1).await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn a_panic_loses_its_own_group_only() {
+        let grouper = Grouper::spawn(
+            LIMITS,
+            |_| 1,
+            |work: Vec<usize>| async move {
+                assert_ne!(work, [13]);
+                work
+            },
+        );
+
+        assert_eq!(grouper.submit(13).await, Err(GroupError::Lost));
+        assert_eq!(grouper.submit(1).await, Ok(1));
+    }
+}

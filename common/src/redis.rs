@@ -1,0 +1,103 @@
+//! Redis: one connection that comes back by itself, and the names of the keys.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, IntoConnectionInfo, Msg, ProtocolVersion, PushInfo, RedisResult};
+use secrecy::ExposeSecret;
+
+use crate::config;
+
+/// How long the manager waits between tries to connect again. Few and short: a
+/// caller would rather hear that Redis is away than wait for it.
+const RECONNECT: Duration = Duration::from_millis(50);
+
+/// A handle on Redis; cheap to clone. Nothing that it holds is the only copy of anything.
+#[derive(Clone)]
+pub struct Redis {
+    connection: ConnectionManager,
+    prefix: Arc<str>,
+}
+
+impl Redis {
+    /// A handle that connects when it is first used.
+    ///
+    /// # Errors
+    /// When the URL cannot be read.
+    pub fn connect(settings: &config::Redis) -> RedisResult<Self> {
+        Self::build(settings, manager_config(settings))
+    }
+
+    /// A handle that also hears what is published on the channels that it [subscribes](Self::subscribe) to.
+    /// `hear` gets each message, and must not block.
+    ///
+    /// # Errors
+    /// When the URL cannot be read.
+    pub fn connect_listening(
+        settings: &config::Redis,
+        hear: impl Fn(&[u8]) + Send + Sync + 'static,
+    ) -> RedisResult<Self> {
+        let on_push = move |push: PushInfo| -> Result<(), std::convert::Infallible> {
+            if let Some(message) = Msg::from_push_info(push) {
+                hear(message.get_payload_bytes());
+            }
+            Ok(())
+        };
+        let config = manager_config(settings).set_push_sender(on_push).set_automatic_resubscription();
+        Self::build(settings, config)
+    }
+
+    fn build(settings: &config::Redis, config: ConnectionManagerConfig) -> RedisResult<Self> {
+        let info = settings.url.expose_secret().into_connection_info()?;
+        let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let client = Client::open(info.set_redis_settings(resp3))?;
+        let connection = ConnectionManager::new_lazy_with_config(client, config)?;
+        Ok(Self { connection, prefix: settings.prefix.as_str().into() })
+    }
+
+    /// The connection, to send commands on.
+    pub fn connection(&self) -> ConnectionManager {
+        self.connection.clone()
+    }
+
+    /// The key of that name. All keys of a shop are in one slot of a cluster, so that scripts may touch several.
+    pub fn key(&self, name: &str) -> String {
+        format!("{{{}}}:{name}", self.prefix)
+    }
+
+    /// Asks whether Redis is there.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub async fn ping(&self) -> RedisResult<()> {
+        redis::cmd("PING").query_async(&mut self.connection()).await
+    }
+
+    /// What Redis does when its memory is full, for example `noeviction`.
+    ///
+    /// # Errors
+    /// When Redis is away.
+    pub async fn eviction_policy(&self) -> RedisResult<Option<String>> {
+        let info: String = redis::cmd("INFO").arg("memory").query_async(&mut self.connection()).await?;
+        Ok(info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).map(|policy| policy.trim().to_owned()))
+    }
+
+    /// Hears what is published on a channel from now on, also after a reconnect.
+    ///
+    /// # Errors
+    /// When Redis is away; try again.
+    pub async fn subscribe(&self, channel: &str) -> RedisResult<()> {
+        self.connection().subscribe(self.key(channel)).await
+    }
+}
+
+fn manager_config(settings: &config::Redis) -> ConnectionManagerConfig {
+    let timeout = Duration::from_millis(settings.timeout_ms);
+    ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(timeout))
+        .set_response_timeout(Some(timeout))
+        .set_number_of_retries(1)
+        .set_min_delay(RECONNECT)
+        .set_max_delay(RECONNECT)
+}
