@@ -1,0 +1,230 @@
+//! Products: what is sold, at what price, and how much of it there is.
+
+pub mod queries;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::ProductId;
+use crate::money::{Money, MoneyError};
+use crate::time::{self, Timestamp};
+
+/// A product as customers see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+pub struct Product {
+    /// Which one.
+    pub id: ProductId,
+    /// What it is called.
+    pub name: String,
+    /// What it is.
+    pub description: String,
+    /// What one costs.
+    #[sqlx(rename = "price_minor")]
+    pub price: Money,
+    /// How many can be ordered.
+    pub stock: i64,
+    /// Since when it is there.
+    #[serde(serialize_with = "time::millis")]
+    pub created_at: Timestamp,
+    /// When it was edited last (orders are no edits).
+    #[serde(serialize_with = "time::millis")]
+    pub updated_at: Timestamp,
+}
+
+/// What a product is called: 1 to 200 characters.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, sqlx::Type)]
+#[serde(try_from = "String")]
+#[sqlx(transparent)]
+pub struct ProductName(String);
+
+impl TryFrom<String> for ProductName {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let name = text.trim();
+        if (1..=200).contains(&name.chars().count()) && is_storable(name) {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err("a product's name must have 1 to 200 characters")
+        }
+    }
+}
+
+/// What a product is: up to 5,000 characters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, sqlx::Type)]
+#[serde(try_from = "String")]
+#[sqlx(transparent)]
+pub struct Description(String);
+
+impl TryFrom<String> for Description {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text.chars().count() <= 5000 && is_storable(&text) {
+            Ok(Self(text))
+        } else {
+            Err("a product's description must have at most 5000 characters")
+        }
+    }
+}
+
+/// PostgreSQL holds every text but one with a NUL in it.
+fn is_storable(text: &str) -> bool {
+    !text.contains('\0')
+}
+
+/// What one piece costs: 0.01 to 1,000,000,000.00.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, sqlx::Type)]
+#[serde(try_from = "Money")]
+#[sqlx(transparent)]
+pub struct Price(Money);
+
+impl TryFrom<Money> for Price {
+    type Error = &'static str;
+
+    fn try_from(money: Money) -> Result<Self, Self::Error> {
+        if (1..=100_000_000_000).contains(&money.minor()) {
+            Ok(Self(money))
+        } else {
+            Err("a price must be between 0.01 and 1000000000.00")
+        }
+    }
+}
+
+impl std::str::FromStr for Price {
+    type Err = PriceError;
+
+    fn from_str(text: &str) -> Result<Self, PriceError> {
+        Self::try_from(text.parse::<Money>()?).map_err(PriceError::OutOfRange)
+    }
+}
+
+/// Why a text is no price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PriceError {
+    /// Not an amount of money.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+    /// Too small or too large for one piece.
+    #[error("{0}")]
+    OutOfRange(&'static str),
+}
+
+/// How many pieces there are: 0 to 1,000,000,000,000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, sqlx::Type)]
+#[serde(try_from = "i64")]
+#[sqlx(transparent)]
+pub struct Stock(i64);
+
+impl Stock {
+    /// The number of pieces.
+    pub fn pieces(self) -> i64 {
+        self.0
+    }
+}
+
+impl TryFrom<i64> for Stock {
+    type Error = &'static str;
+
+    fn try_from(pieces: i64) -> Result<Self, Self::Error> {
+        if (0..=1_000_000_000_000).contains(&pieces) {
+            Ok(Self(pieces))
+        } else {
+            Err("stock must be between 0 and 1000000000000")
+        }
+    }
+}
+
+/// A product that is not in the catalogue yet.
+#[derive(Debug, Clone)]
+pub struct NewProduct {
+    /// What it is called.
+    pub name: ProductName,
+    /// What it is.
+    pub description: Description,
+    /// What one costs.
+    pub price: Price,
+    /// How many there are.
+    pub stock: Stock,
+}
+
+/// What changes of a product; `None` stays as it is.
+#[derive(Debug, Clone, Default)]
+pub struct ProductChanges {
+    /// What it is called.
+    pub name: Option<ProductName>,
+    /// What it is.
+    pub description: Option<Description>,
+    /// What one costs. Orders that were placed keep their price.
+    pub price: Option<Price>,
+    /// How many there are now, whatever there were before; recorded as a movement.
+    pub stock: Option<Stock>,
+}
+
+/// Why stock changed, in a few words.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct Reason(String);
+
+impl std::str::FromStr for Reason {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let reason = text.trim();
+        if (1..=200).contains(&reason.chars().count()) && is_storable(reason) {
+            Ok(Self(reason.to_owned()))
+        } else {
+            Err("a reason must have 1 to 200 characters")
+        }
+    }
+}
+
+/// What a list of products can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProductColumn {
+    /// The id, which is the order of making.
+    Id,
+    /// The name.
+    Name,
+    /// The price.
+    Price,
+    /// The stock.
+    Stock,
+    /// The time of making.
+    CreatedAt,
+    /// The time of the last edit.
+    UpdatedAt,
+}
+
+impl ProductColumn {
+    fn sql(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Name => "name",
+            Self::Price => "price_minor",
+            Self::Stock => "stock",
+            Self::CreatedAt => "created_at",
+            Self::UpdatedAt => "updated_at",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_is_at_least_a_cent_and_a_stock_is_not_negative() {
+        assert!("0.01".parse::<Price>().is_ok());
+        assert!("0".parse::<Price>().is_err());
+        assert!("1000000000.01".parse::<Price>().is_err());
+        assert!(Stock::try_from(-1).is_err());
+    }
+
+    #[test]
+    fn a_name_is_trimmed_and_never_empty() {
+        assert_eq!(ProductName::try_from(" Mug ".to_owned()), Ok(ProductName("Mug".to_owned())));
+        assert!(ProductName::try_from("  ".to_owned()).is_err());
+        assert!(ProductName::try_from("a\0b".to_owned()).is_err());
+    }
+}
