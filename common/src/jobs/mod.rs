@@ -1,0 +1,138 @@
+//! Jobs: work that must be done later, at least once, whatever dies meanwhile.
+//!
+//! The table `jobs` is the truth ([`ledger`]); Redis holds the schedule and the
+//! leases ([`queue`]). What Redis forgets, [`reconcile`] puts back.
+
+pub mod ledger;
+pub mod queue;
+pub mod reconcile;
+pub mod retry;
+pub mod workers;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::id::{BootId, PaymentId};
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type)]
+#[serde(rename_all = "lowercase")]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
+pub enum JobState {
+    /// Waits for its time.
+    Scheduled,
+    /// A worker has it.
+    Running,
+    /// Done.
+    Completed,
+    /// Given up, for the reason in `last_error`.
+    Dead,
+    /// Not needed any more.
+    Cancelled,
+}
+
+impl JobState {
+    /// Whether a job may move from here to there. `Dead` to `Scheduled` is an operator's move.
+    pub fn can_become(self, next: Self) -> bool {
+        use JobState::{Cancelled, Completed, Dead, Running, Scheduled};
+        matches!(
+            (self, next),
+            (Scheduled, Running | Cancelled) | (Running, Completed | Dead | Scheduled) | (Dead, Scheduled)
+        )
+    }
+}
+
+/// Proof of a claim: which life of which worker, and its how-manieth claim. Every
+/// write on behalf of a job is guarded by it, so a worker that was thought dead
+/// and comes back can change nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct Token(String);
+
+impl Token {
+    /// The token of a worker's claim.
+    pub fn new(boot: BootId, number: u64) -> Self {
+        Self(format!("{boot}-{number}"))
+    }
+
+    /// The token's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What the job that charges a payment needs to know.
+///
+/// Stored as JSON beside `KIND` and `VERSION`; a change that old workers cannot
+/// read gets a new version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChargePayment {
+    /// Which payment.
+    pub payment_id: PaymentId,
+}
+
+/// Why a job's payload cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum PayloadError {
+    /// Not a kind that this program knows.
+    #[error("unknown kind of job {kind:?}, version {version}")]
+    UnknownKind {
+        /// The kind.
+        kind: String,
+        /// Its version.
+        version: i16,
+    },
+    /// Not what the kind says it is.
+    #[error("the payload cannot be read: {0}")]
+    Unreadable(#[from] serde_json::Error),
+}
+
+impl ChargePayment {
+    /// The kind of the job.
+    pub const KIND: &'static str = "charge_payment";
+    /// The version of the payload.
+    pub const VERSION: i16 = 1;
+
+    /// As it is stored.
+    pub fn payload(&self) -> Value {
+        serde_json::json!({ "paymentId": self.payment_id })
+    }
+
+    /// Reads what is stored.
+    ///
+    /// # Errors
+    /// When the kind, the version or the payload is another one.
+    pub fn parse(kind: &str, version: i16, payload: &Value) -> Result<Self, PayloadError> {
+        if (kind, version) != (Self::KIND, Self::VERSION) {
+            return Err(PayloadError::UnknownKind { kind: kind.to_owned(), version });
+        }
+        Ok(Self::deserialize(payload)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_reads_back_as_it_was_written_and_nothing_else_is_read() {
+        let job = ChargePayment { payment_id: PaymentId::new() };
+
+        assert_eq!(ChargePayment::parse(ChargePayment::KIND, 1, &job.payload()).unwrap(), job);
+        assert!(matches!(ChargePayment::parse("other", 1, &job.payload()), Err(PayloadError::UnknownKind { .. })));
+        assert!(matches!(
+            ChargePayment::parse(ChargePayment::KIND, 1, &serde_json::json!({"paymentId": 7})),
+            Err(PayloadError::Unreadable(_))
+        ));
+    }
+
+    #[test]
+    fn a_finished_job_stays_finished_but_for_an_operators_retry() {
+        use JobState::{Cancelled, Completed, Dead, Running, Scheduled};
+        for next in [Scheduled, Running, Completed, Dead, Cancelled] {
+            assert!(!Completed.can_become(next) && !Cancelled.can_become(next));
+            assert_eq!(Dead.can_become(next), next == Scheduled);
+        }
+    }
+}
