@@ -1,0 +1,178 @@
+//! Idempotency keys: one key, one order, and every replay byte for byte.
+//!
+//! A key is kept in the very transaction that places its order. While that
+//! transaction is open, an advisory lock says so to everyone else, who would
+//! otherwise have to wait for it inside a transaction of their own.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
+
+use super::Lines;
+use crate::id::UserId;
+use crate::payments::PaymentMethod;
+
+/// Keys are scoped by what they were used for.
+pub(super) const ROUTE: &str = "POST /orders";
+
+/// What is kept for how long under a key.
+pub const KEPT_HOURS: i32 = 24;
+
+/// A client's name for a request, 1 to 255 bytes of visible ASCII and spaces.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct IdempotencyKey(String);
+
+/// The text is no key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an idempotency key must have 1 to 255 visible ASCII characters")]
+pub struct IdempotencyKeyError;
+
+impl IdempotencyKey {
+    /// The key's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for IdempotencyKey {
+    type Err = IdempotencyKeyError;
+
+    /// Takes the key bare, or quoted as a structured field string (RFC 9651, as the
+    /// IETF draft for the `Idempotency-Key` header has it). Both are the same key.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        let bare = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+        if (1..=255).contains(&bare.len()) && bare.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            Ok(Self(bare.to_owned()))
+        } else {
+            Err(IdempotencyKeyError)
+        }
+    }
+}
+
+/// What a request asks for, in 32 bytes: the same key with another one is a client's mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// The fingerprint of an order.
+    pub fn of(lines: &Lines, method: &PaymentMethod) -> Self {
+        let mut hash = Sha256::new();
+        for (product, quantity) in lines.iter() {
+            hash.update(product.0.as_bytes());
+            hash.update(quantity.to_be_bytes());
+        }
+        hash.update(method.as_str());
+        Self(hash.finalize().into())
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A decision as the customer reads it. It is kept under the order's key and given again byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// A number that only the renderer understands.
+    pub status: i16,
+    /// The body.
+    pub body: Arc<[u8]>,
+}
+
+/// What is known of a key.
+#[derive(Debug, Clone)]
+pub(super) enum KeyState {
+    /// Nobody has used it.
+    Fresh,
+    /// Another transaction is using it.
+    InFlight,
+    /// It has an answer.
+    Answered { same_request: bool, answer: Answer },
+}
+
+/// Locks the keys until the transaction ends and says what is known of each, in their order.
+///
+/// Two statements on purpose: what the first one had to wait for, only a later snapshot sees.
+pub(super) async fn look_up(
+    connection: &mut PgConnection,
+    keys: &[(UserId, &IdempotencyKey, Fingerprint)],
+) -> Result<Vec<KeyState>, sqlx::Error> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let users: Vec<UserId> = keys.iter().map(|(user, _, _)| *user).collect();
+    let names: Vec<&str> = keys.iter().map(|(_, key, _)| key.as_str()).collect();
+    let locked: Vec<bool> = sqlx::query_scalar(
+        "SELECT pg_try_advisory_xact_lock(hashtextextended($3 || ' ' || user_id || ' ' || key, 0))
+         FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS t (user_id, key, n) ORDER BY n",
+    )
+    .bind(&users)
+    .bind(&names)
+    .bind(ROUTE)
+    .fetch_all(&mut *connection)
+    .await?;
+    let kept: Vec<Kept> = sqlx::query_as(
+        "SELECT k.fingerprint, k.status, k.body
+         FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS t (user_id, key, n)
+         LEFT JOIN idempotency_keys k ON k.user_id = t.user_id AND k.key = t.key AND k.route = $3
+                   AND k.created_at > now() - make_interval(hours => $4)
+         ORDER BY n",
+    )
+    .bind(&users)
+    .bind(&names)
+    .bind(ROUTE)
+    .bind(KEPT_HOURS)
+    .fetch_all(connection)
+    .await?;
+    Ok(keys
+        .iter()
+        .zip(locked)
+        .zip(kept)
+        .map(|(((_, _, fingerprint), locked), kept)| match kept {
+            Kept { fingerprint: Some(known), status: Some(status), body: Some(body) } => KeyState::Answered {
+                same_request: known == fingerprint.0,
+                answer: Answer { status, body: body.into() },
+            },
+            _ if locked => KeyState::Fresh,
+            _ => KeyState::InFlight,
+        })
+        .collect())
+}
+
+/// What is kept under a key, if anything is.
+#[derive(sqlx::FromRow)]
+struct Kept {
+    fingerprint: Option<Vec<u8>>,
+    status: Option<i16>,
+    body: Option<Vec<u8>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::ProductId;
+    use crate::orders::Quantity;
+
+    #[test]
+    fn a_key_is_the_same_bare_and_quoted() {
+        let bare: IdempotencyKey = "cart-7".parse().unwrap();
+        assert_eq!("\"cart-7\"".parse(), Ok(bare));
+        for bad in ["", "\"\"", "é", "a\nb", &"x".repeat(256)] {
+            assert_eq!(bad.parse::<IdempotencyKey>(), Err(IdempotencyKeyError), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn another_cart_or_method_has_another_fingerprint() {
+        let product = ProductId::new();
+        let cart = |pieces| Lines::new([(product, Quantity::try_from(pieces).unwrap())]).unwrap();
+        let card = PaymentMethod::try_from("pm_sim_success".to_owned()).unwrap();
+
+        assert_eq!(Fingerprint::of(&cart(1), &card), Fingerprint::of(&cart(1), &card));
+        assert_ne!(Fingerprint::of(&cart(1), &card), Fingerprint::of(&cart(2), &card));
+        assert_ne!(Fingerprint::of(&cart(1), &card), Fingerprint::of(&cart(1), &PaymentMethod::default()));
+    }
+}

@@ -1,0 +1,145 @@
+//! Orders in the database: reading them.
+
+use std::collections::HashMap;
+
+use sqlx::{PgPool, QueryBuilder};
+
+use super::status::OrderStatus;
+use super::{Order, OrderItem};
+use crate::id::{OrderId, OrderItemId, UserId};
+use crate::money::{Currency, Money};
+use crate::pagination::{Page, PageRequest};
+use crate::payments::PaymentMethod;
+use crate::products::Product;
+use crate::time::Timestamp;
+
+/// What a list of orders can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderColumn {
+    /// The id, which is the order of making.
+    Id,
+    /// The status.
+    Status,
+    /// The total.
+    Total,
+    /// The time of making.
+    CreatedAt,
+    /// The time of the last move.
+    UpdatedAt,
+}
+
+impl OrderColumn {
+    fn sql(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Status => "status",
+            Self::Total => "total_minor",
+            Self::CreatedAt => "created_at",
+            Self::UpdatedAt => "updated_at",
+        }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct OrderRow {
+    id: OrderId,
+    status: OrderStatus,
+    total_minor: Money,
+    currency: Currency,
+    payment_method: PaymentMethod,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+#[derive(sqlx::FromRow)]
+struct ItemRow {
+    order_id: OrderId,
+    item_id: OrderItemId,
+    quantity: i64,
+    item_price: Money,
+    #[sqlx(flatten)]
+    product: Product,
+}
+
+/// A page of a user's orders.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn list(pool: &PgPool, owner: UserId, page: &PageRequest<OrderColumn>) -> Result<Page<Order>, sqlx::Error> {
+    let direction = page.direction.sql();
+    let mut query = QueryBuilder::new(
+        "SELECT id, status, total_minor, currency, payment_method, created_at, updated_at FROM orders WHERE user_id = ",
+    );
+    query.push_bind(owner).push(" ORDER BY ").push(page.order_by.sql()).push(" ").push(direction);
+    if page.order_by != OrderColumn::Id {
+        query.push(", id ").push(direction);
+    }
+    query.push(" LIMIT ").push_bind(i64::from(page.take) + 1).push(" OFFSET ").push_bind(i64::from(page.skip));
+    let rows = query.build_query_as().fetch_all(pool).await?;
+    let total =
+        sqlx::query_scalar("SELECT count(*) FROM orders WHERE user_id = $1").bind(owner).fetch_one(pool).await?;
+    let page = Page::from_one_more(rows, page.take, total);
+    Ok(Page { items: with_items(pool, page.items).await?, has_next_page: page.has_next_page, total_count: total })
+}
+
+/// The order, if it is this user's.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn find(pool: &PgPool, owner: UserId, id: OrderId) -> Result<Option<Order>, sqlx::Error> {
+    Ok(find_all(pool, owner, &[id]).await?.pop())
+}
+
+/// Those of the orders that are this user's, in no particular order.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn find_all(pool: &PgPool, owner: UserId, ids: &[OrderId]) -> Result<Vec<Order>, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query_as(
+        "SELECT id, status, total_minor, currency, payment_method, created_at, updated_at
+         FROM orders WHERE id = ANY($1) AND user_id = $2",
+    )
+    .bind(ids)
+    .bind(owner)
+    .fetch_all(pool)
+    .await?;
+    with_items(pool, rows).await
+}
+
+async fn with_items(pool: &PgPool, rows: Vec<OrderRow>) -> Result<Vec<Order>, sqlx::Error> {
+    let ids: Vec<OrderId> = rows.iter().map(|row| row.id).collect();
+    let items: Vec<ItemRow> = sqlx::query_as(
+        "SELECT i.order_id, i.id AS item_id, i.quantity, i.price_minor AS item_price,
+                p.id, p.name, p.description, p.price_minor, p.stock, p.created_at, p.updated_at
+         FROM order_items i JOIN products p ON p.id = i.product_id
+         WHERE i.order_id = ANY($1) ORDER BY i.order_id, i.line",
+    )
+    .bind(&ids)
+    .fetch_all(pool)
+    .await?;
+    let mut by_order: HashMap<OrderId, Vec<OrderItem>> = HashMap::new();
+    for row in items {
+        by_order.entry(row.order_id).or_default().push(OrderItem {
+            id: row.item_id,
+            quantity: row.quantity,
+            price: row.item_price,
+            product: row.product,
+        });
+    }
+    Ok(rows
+        .into_iter()
+        .map(|row| Order {
+            id: row.id,
+            status: row.status,
+            total: row.total_minor,
+            currency: row.currency,
+            payment_method: row.payment_method,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            order_items: by_order.remove(&row.id).unwrap_or_default(),
+        })
+        .collect())
+}
