@@ -1,0 +1,128 @@
+//! The shop's real programs, started for a test and gone with it.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use sqlx::PgPool;
+use uuid::Uuid;
+
+/// Where cargo has put the programs: beside the directory of the running test, unless `SHOP_PROGRAMS` says where.
+pub fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let beside = || test.parent().unwrap().parent().unwrap().to_owned();
+    let path = std::env::var_os("SHOP_PROGRAMS").map_or_else(beside, PathBuf::from).join(name);
+    assert!(
+        path.exists(),
+        "{} is not there: build it with `cargo build --workspace`, as `make test` does",
+        path.display()
+    );
+    path
+}
+
+/// The environment that makes programs one shop: the database of a test, and a Redis prefix of its own.
+#[derive(Debug, Clone)]
+pub struct Environment(Vec<(String, String)>);
+
+impl Environment {
+    /// A shop in that database.
+    pub fn new(pool: &PgPool) -> Self {
+        let redis = format!("{{redis={{prefix=\"test-{}\"}}}}", Uuid::now_v7());
+        Self(
+            [
+                ("DATABASE_URL", super::url_of(pool)),
+                ("REDIS_URL", std::env::var("REDIS_URL").expect("REDIS_URL is set by `make test`")),
+                ("ROCKET_DATABASES", redis),
+                ("ROCKET_PROFILE", "development".to_owned()),
+                ("ROCKET_PORT", "0".to_owned()),
+                ("JWT_SECRET", "0f9d2c7be8a1456394d7c0ab12ef5678".to_owned()),
+                ("SHOP_LOG_FORMAT", "json".to_owned()),
+                ("SHOP_RATE_LIMITS", "off".to_owned()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value))
+            .to_vec(),
+        )
+    }
+
+    /// The same with another value for a variable.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.0.retain(|(known, _)| known != name);
+        self.0.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A command with this environment.
+    pub fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(program(name));
+        command.envs(self.0.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Starts an api, and waits until it listens.
+    pub fn api(&self) -> Api {
+        let (process, port) = self.start("shop-api", "shop-api listens");
+        Api { process, url: format!("http://127.0.0.1:{port}") }
+    }
+
+    /// Starts a worker, and waits until it claims.
+    pub fn worker(&self) -> Process {
+        self.start("shop-worker", "shop-worker claims").0
+    }
+
+    fn start(&self, name: &str, ready: &str) -> (Process, u64) {
+        let mut child = self.command(name).stdout(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let process = Process(child);
+        loop {
+            let line = lines.next().unwrap_or_else(|| panic!("{name} ended before it was ready")).unwrap();
+            let Ok(entry) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
+            if entry["message"] == ready {
+                let port = entry["port"].as_u64().unwrap();
+                // Read on, or the program would block on a full pipe.
+                std::thread::spawn(move || lines.for_each(drop));
+                return (process, port);
+            }
+        }
+    }
+}
+
+/// A running program; it is killed when the test lets go of it.
+pub struct Process(Child);
+
+impl Process {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Kills it without a word (`kill -9`).
+    pub fn kill(mut self) {
+        self.end();
+    }
+
+    /// Asks it to end (SIGTERM), and gives its exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        assert!(Command::new("kill").arg(self.0.id().to_string()).status().unwrap().success());
+        self.0.wait().unwrap().code()
+    }
+
+    fn end(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A running api.
+pub struct Api {
+    /// The program.
+    pub process: Process,
+    /// Where it answers.
+    pub url: String,
+}
