@@ -1,0 +1,79 @@
+//! The worker daemon: claims jobs that are due, charges their payments, settles the orders.
+//!
+//! Any number of workers may run, and any of them may die at any instant: what one had
+//! in hand, another takes up when its heartbeat is a lease old.
+
+mod health;
+pub mod in_hand;
+pub mod payments;
+pub mod runner;
+mod shutdown;
+pub mod upkeep;
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use metrics_exporter_prometheus::PrometheusHandle;
+use rocket::figment::Figment;
+use shop_common::config::Settings;
+use shop_common::db;
+use shop_common::redis::Redis;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::payments::simulated::SimulatedGateway;
+use crate::runner::Runner;
+use crate::upkeep::Upkeep;
+
+/// Runs the daemon until it is told to stop, and drains it.
+///
+/// # Errors
+/// When a server's URL cannot be read, or the port for health and metrics is taken.
+pub async fn run(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> anyhow::Result<()> {
+    let pool = db::pool(&settings.databases.pg).context("DATABASE_URL")?;
+    let wake = Arc::new(Notify::new());
+    let heard = Arc::clone(&wake);
+    let redis =
+        Redis::connect_listening(&settings.databases.redis, move |_| heard.notify_one()).context("REDIS_URL")?;
+    let gateway = Arc::new(SimulatedGateway::new(pool.clone(), settings.gateway.clone()));
+    let runner = Arc::new(Runner::new(pool.clone(), redis.clone(), gateway, &settings));
+    // ROCKET_PORT moves any program; the file's `port` is the api's, and a worker has one of its own.
+    let figment =
+        if std::env::var_os("ROCKET_PORT").is_some() { figment } else { figment.merge(("port", settings.worker.port)) };
+    let health = health::server(figment, pool.clone(), redis.clone(), metrics).ignite().await?;
+    let port = health.config().port;
+    let stop_health = health.shutdown();
+    let health =
+        tokio::spawn(async move { health.launch().await.map(drop).map_err(|error| anyhow::anyhow!("{error}")) });
+
+    shop_common::health::warn_of_eviction(&redis).await;
+    let (soft, hard) = (CancellationToken::new(), CancellationToken::new());
+    let upkeep = Arc::new(Upkeep::new(Arc::clone(&runner), redis, hard.clone()));
+    let (alive, runs) = (Arc::clone(&upkeep), Arc::clone(&runner));
+    let stop = soft.clone();
+    let claiming = tokio::spawn(async move {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = alive.until_alive() => {}
+        }
+        runs.run(wake, stop).await;
+    });
+    let upkeep = tokio::spawn(async move { upkeep.run().await });
+    tracing::info!(boot_id = %runner.boot(), port, "shop-worker claims");
+
+    let died = tokio::select! {
+        reason = shutdown::requested() => {
+            tracing::info!(reason, in_hand = runner.in_hand().len(), "draining");
+            Ok(())
+        }
+        ended = health => ended.context("the health server panicked").and_then(|result| result),
+    };
+    soft.cancel();
+    claiming.await.context("the claiming loop panicked")?;
+    shutdown::drain(&runner, std::time::Duration::from_millis(settings.worker.grace_ms)).await;
+    hard.cancel();
+    upkeep.await.context("the upkeep loop panicked")?;
+    stop_health.notify();
+    pool.close().await;
+    died
+}

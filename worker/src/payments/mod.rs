@@ -1,0 +1,5 @@
+//! Charging: the gateways and how one attempt goes.
+
+pub mod gateway;
+pub mod handler;
+pub mod simulated;

@@ -1,0 +1,400 @@
+//! The heart of the worker: claim, charge, settle, acknowledge.
+
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use shop_common::config::Settings;
+use shop_common::db::{self, CommitError, Locks};
+use shop_common::events::Announcer;
+use shop_common::group::{self, GroupError, Grouper};
+use shop_common::id::BootId;
+use shop_common::jobs::ledger::GivenBack;
+use shop_common::jobs::queue::{Lease, Queue};
+use shop_common::jobs::retry::Backoff;
+use shop_common::jobs::{PayloadError, Token, ledger};
+use shop_common::orders::claim::{self, Claim};
+use shop_common::orders::settle::{self, Settled, Settlement};
+use shop_common::payments::next::Policy;
+use shop_common::redis::Redis;
+use sqlx::PgPool;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use crate::in_hand::InHand;
+use crate::payments::gateway::PaymentGateway;
+use crate::payments::handler::{self, Limits};
+
+/// How often to look at the schedule when nobody says that there is something.
+const POLL: Duration = Duration::from_millis(250);
+/// How long to wait before a settlement that the database refused is handed in again.
+const SETTLE_AGAIN: Duration = Duration::from_millis(200);
+/// How often the database may refuse a settlement, for another reason than being busy or away.
+const SETTLE_REFUSALS: i32 = 5;
+/// Claims in one transaction, at most.
+const CLAIM: usize = 100;
+
+/// What a worker does, and what it has in hand.
+pub struct Runner {
+    pool: PgPool,
+    queue: Queue,
+    announcer: Announcer,
+    gateway: Arc<dyn PaymentGateway>,
+    settlements: Grouper<Settlement, Result<Settled, Arc<CommitError>>>,
+    boot: BootId,
+    claims: AtomicU64,
+    in_hand: InHand,
+    places: Arc<Semaphore>,
+    handlers: TaskTracker,
+    abandon: CancellationToken,
+    backoff: Backoff,
+    lease: Duration,
+    limits: Limits,
+}
+
+/// Why a look at the schedule brought nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// Redis is away.
+    #[error("Redis: {0}")]
+    Redis(#[from] redis::RedisError),
+    /// PostgreSQL is away.
+    #[error("PostgreSQL: {0}")]
+    Database(#[from] CommitError),
+    /// PostgreSQL does not answer.
+    #[error("PostgreSQL does not answer")]
+    Silent,
+}
+
+/// What a look at the schedule brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Jobs that were due.
+    pub due: usize,
+    /// Of those, jobs that are now ours.
+    pub taken: usize,
+    /// How long until the next job is due, if any is scheduled.
+    pub next_due: Option<Duration>,
+}
+
+impl Runner {
+    /// A worker that has nothing in hand.
+    pub fn new(pool: PgPool, redis: Redis, gateway: Arc<dyn PaymentGateway>, settings: &Settings) -> Self {
+        let (queue, announcer) = (Queue::new(redis.clone()), Announcer::new(redis));
+        let backoff = Backoff {
+            base: Duration::from_millis(settings.jobs.base_ms),
+            cap: Duration::from_millis(settings.jobs.cap_ms),
+        };
+        let policy = Policy { backoff, max_attempts: settings.jobs.max_attempts };
+        Self {
+            settlements: settling(pool.clone(), queue.clone(), announcer.clone(), policy, settings.worker.concurrency),
+            pool,
+            queue,
+            announcer,
+            gateway,
+            boot: BootId::new(),
+            claims: AtomicU64::new(1),
+            in_hand: InHand::default(),
+            places: Arc::new(Semaphore::new(settings.worker.concurrency.max(1))),
+            handlers: TaskTracker::new(),
+            abandon: CancellationToken::new(),
+            backoff,
+            lease: settings.worker.lease(),
+            limits: Limits {
+                max_attempts: settings.jobs.max_attempts,
+                max_crashes: settings.jobs.max_crashes,
+                give_up_after: Duration::from_secs(settings.jobs.give_up_after_seconds),
+                gateway_timeout: Duration::from_millis(settings.gateway.timeout_ms),
+            },
+        }
+    }
+
+    /// This life of the worker.
+    pub fn boot(&self) -> BootId {
+        self.boot
+    }
+
+    /// What it has in hand.
+    pub fn in_hand(&self) -> &InHand {
+        &self.in_hand
+    }
+
+    /// The database it works on.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// The schedule it works on.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// How long a silent worker keeps its jobs.
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// Claims and handles until told to stop; what is in hand then goes on.
+    pub async fn run(self: Arc<Self>, wake: Arc<Notify>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.room() => {}
+            }
+            let pause = match self.step().await {
+                Ok(step) if step.due > 0 => continue,
+                Ok(step) => step.next_due.unwrap_or(POLL).min(POLL.mul_f64(rand::random_range(0.8..1.2))),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot claim, trying again");
+                    POLL
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = wake.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Waits until another job could be taken in hand.
+    async fn room(&self) {
+        // Nobody closes the semaphore; if somebody did, there would be room.
+        drop(self.places.acquire().await);
+    }
+
+    /// Looks at the schedule once: takes what is due and has room, and starts on it.
+    ///
+    /// # Errors
+    /// When a server is away. What was claimed meanwhile comes back by itself.
+    pub async fn step(self: &Arc<Self>) -> Result<Step, StepError> {
+        let limit = self.places.available_permits().min(CLAIM);
+        if limit == 0 {
+            return Ok(Step { due: 0, taken: 0, next_due: None });
+        }
+        let first = self.claims.fetch_add(limit as u64, Ordering::Relaxed);
+        let claimed = self.queue.claim(limit, self.lease, self.boot, first).await?;
+        let (due, next_due) = (claimed.leases.len(), claimed.next_due);
+        if claimed.leases.is_empty() {
+            return Ok(Step { due, taken: 0, next_due });
+        }
+        // In hand before the table says so: what it says is ours and is not in hand, is given back.
+        self.in_hand.take(&claimed.leases);
+        let runner = Arc::clone(self);
+        let leases = claimed.leases.clone();
+        let claiming =
+            async move { claim::claim(&runner.pool, &runner.announcer, &leases, runner.boot, runner.lease).await };
+        let taken = match db::bounded(claiming).await.ok_or(StepError::Silent).and_then(|taken| Ok(taken?)) {
+            Ok(taken) => taken,
+            Err(error) => {
+                self.in_hand.drop(&claimed.leases);
+                let again: Vec<_> = claimed.leases.into_iter().map(|lease| (lease, POLL)).collect();
+                self.queue.release(&again).await?;
+                return Err(error);
+            }
+        };
+        let ours: HashSet<Token> = taken.iter().map(|claim| claim.lease.token.clone()).collect();
+        for claim in taken {
+            self.start(claim);
+        }
+        self.sort_out(claimed.leases.into_iter().filter(|lease| !ours.contains(&lease.token)).collect()).await?;
+        Ok(Step { due, taken: ours.len(), next_due })
+    }
+
+    /// What was on the schedule but is not ours to do: too early, or done, or in good hands.
+    async fn sort_out(&self, rest: Vec<Lease>) -> Result<(), StepError> {
+        if rest.is_empty() {
+            return Ok(());
+        }
+        self.in_hand.drop(&rest);
+        let sorted = ledger::not_taken(&self.pool, rest).await.map_err(CommitError::RolledBack)?;
+        // A job that is due was locked by another worker just then; at once would be a hot loop.
+        let early: Vec<_> = sorted.early.into_iter().map(|(lease, wait)| (lease, wait.max(POLL))).collect();
+        self.queue.release(&early).await?;
+        self.queue.ack(&sorted.ghosts).await?;
+        Ok(())
+    }
+
+    fn start(self: &Arc<Self>, claim: Claim) {
+        let span = tracing::info_span!(
+            "job",
+            job_id = %claim.lease.job,
+            order_id = %claim.job.order_id,
+            request_id = claim.job.request_id.as_deref().unwrap_or(""),
+        );
+        let runner = Arc::clone(self);
+        let place = Arc::clone(&self.places).try_acquire_owned().ok();
+        let work = async move {
+            let _place = place;
+            let abandon = runner.abandon.clone();
+            tokio::select! {
+                () = runner.handle(claim) => {}
+                () = abandon.cancelled() => {}
+            }
+        };
+        self.handlers.spawn(work.instrument(span));
+    }
+
+    async fn handle(&self, claim: Claim) {
+        if let Err(error @ PayloadError::UnknownKind { .. }) = claim.job.parse() {
+            // A newer version's job, perhaps: a worker of that version may do it.
+            tracing::warn!(%error, "not a job for this worker");
+            return self.put_back(&claim, GivenBack::Undone).await;
+        }
+        let started = Instant::now();
+        let attempt = handler::attempt(&*self.gateway, &claim, self.limits);
+        let Ok(outcome) = AssertUnwindSafe(attempt).catch_unwind().await else {
+            tracing::error!(crashes = claim.job.crashes() + 1, "the handler panicked");
+            return self.put_back(&claim, GivenBack::Crashed).await;
+        };
+        let elapsed = started.elapsed();
+        metrics::histogram!("shop_gateway_duration_seconds", "outcome" => outcome.name()).record(elapsed);
+        let settlement = Settlement {
+            lease: claim.lease.clone(),
+            key: claim.key.clone(),
+            outcome,
+            jitter: rand::random_range(0.0..1.0),
+        };
+        let Some(settled) = self.settle(&settlement).await else {
+            return self.put_back(&claim, GivenBack::Crashed).await;
+        };
+        self.in_hand.drop(std::slice::from_ref(&claim.lease));
+        tracing::info!(
+            claim = claim.job.claims,
+            outcome = settlement.outcome.name(),
+            code = settlement.outcome.code().unwrap_or(""),
+            gateway_us = elapsed.as_micros(),
+            settled = ?settled,
+            "attempt"
+        );
+    }
+
+    /// Gives a job back without an outcome.
+    async fn put_back(&self, claim: &Claim, why: GivenBack) {
+        let lease = std::slice::from_ref(&claim.lease);
+        let delay = self.backoff.delay(claim.job.claims - 1, rand::random_range(0.0..1.0));
+        match ledger::release(&self.pool, lease, delay, why).await {
+            Ok(()) => {
+                if let Err(error) = self.queue.release(&[(claim.lease.clone(), delay)]).await {
+                    tracing::warn!(%error, "cannot schedule a job that was put back, the reconciler will");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "cannot put a job back, the next heartbeat will"),
+        }
+        self.in_hand.drop(lease);
+    }
+
+    /// Hands a settlement in until the database takes it: the gateway's answer is
+    /// not thrown away because PostgreSQL is away for a while. Gives nothing when the
+    /// database refuses this very settlement again and again.
+    async fn settle(&self, settlement: &Settlement) -> Option<Settled> {
+        let mut refusals = 0;
+        loop {
+            match self.settlements.submit(settlement.clone()).await {
+                Ok(Ok(settled)) => return Some(settled),
+                Ok(Err(error)) => {
+                    refusals += i32::from(error.is_refusal());
+                    if refusals >= SETTLE_REFUSALS {
+                        tracing::error!(%error, "cannot settle, putting the job back");
+                        return None;
+                    }
+                    tracing::warn!(%error, "cannot settle, trying again");
+                }
+                Err(error @ (GroupError::Full | GroupError::Lost)) => {
+                    tracing::warn!(%error, "cannot settle, trying again")
+                }
+            }
+            tokio::time::sleep(SETTLE_AGAIN).await;
+        }
+    }
+
+    /// Waits until nothing is in hand.
+    pub async fn finish(&self) {
+        self.handlers.close();
+        self.handlers.wait().await;
+    }
+
+    /// Stops what is in hand and gives it back: it is due at once, for any worker. Whatever
+    /// was charged meanwhile is found again by its key.
+    pub async fn abandon(&self) {
+        self.abandon.cancel();
+        self.finish().await;
+        let leases = self.in_hand.leases();
+        if leases.is_empty() {
+            return;
+        }
+        tracing::warn!(jobs = leases.len(), "releasing jobs that did not end in time");
+        if let Err(error) = ledger::release(&self.pool, &leases, Duration::ZERO, GivenBack::Undone).await {
+            tracing::warn!(%error, "cannot release jobs, they come back when the heartbeat has run out");
+        }
+        let now: Vec<_> = leases.iter().map(|lease| (lease.clone(), Duration::ZERO)).collect();
+        if let Err(error) = self.queue.release(&now).await {
+            tracing::warn!(%error, "cannot schedule released jobs, the reconciler will");
+        }
+        self.in_hand.drop(&leases);
+    }
+}
+
+/// Settlements go in groups; their leases are given up together after the commit.
+fn settling(
+    pool: PgPool,
+    queue: Queue,
+    announcer: Announcer,
+    policy: Policy,
+    concurrency: usize,
+) -> Grouper<Settlement, Result<Settled, Arc<CommitError>>> {
+    let limits = group::Limits { queue: concurrency.max(1), members: CLAIM, weight: CLAIM, patience: db::PATIENCE };
+    Grouper::spawn(
+        limits,
+        |_| 1,
+        move |settlements: Vec<Settlement>| {
+            let (pool, queue, announcer) = (pool.clone(), queue.clone(), announcer.clone());
+            async move { settle_group(&pool, &queue, &announcer, policy, settlements).await }
+        },
+    )
+}
+
+async fn settle_group(
+    pool: &PgPool,
+    queue: &Queue,
+    announcer: &Announcer,
+    policy: Policy,
+    settlements: Vec<Settlement>,
+) -> Vec<Result<Settled, Arc<CommitError>>> {
+    let together = settle::settle(pool, announcer, policy, Locks::Usual, &settlements).await;
+    let results: Vec<Result<Settled, Arc<CommitError>>> = match together {
+        Ok(settled) => settled.into_iter().map(Ok).collect(),
+        Err(CommitError::RolledBack(error)) if settlements.len() > 1 && error.as_database_error().is_some() => {
+            tracing::warn!(%error, "a group of settlements failed, settling one by one");
+            let mut results = Vec::with_capacity(settlements.len());
+            for settlement in &settlements {
+                let alone =
+                    settle::settle(pool, announcer, policy, Locks::Briefly, std::slice::from_ref(settlement)).await;
+                results.push(alone.map(|one| one.first().copied().unwrap_or(Settled::Fenced)).map_err(Arc::new));
+            }
+            results
+        }
+        Err(error) => {
+            let error = Arc::new(error);
+            settlements.iter().map(|_| Err(Arc::clone(&error))).collect()
+        }
+    };
+    let (mut over, mut again) = (Vec::new(), Vec::new());
+    for (settlement, result) in settlements.into_iter().zip(&results) {
+        match result {
+            Ok(Settled::Again(delay)) => again.push((settlement.lease, *delay)),
+            Ok(Settled::Ended(_) | Settled::Buried | Settled::Fenced) => over.push(settlement.lease),
+            Err(_) => {}
+        }
+    }
+    // What Redis does not hear, the reaper and the reconciler make good.
+    if let Err(error) = queue.release(&again).await.and(queue.ack(&over).await) {
+        tracing::warn!(%error, "Redis did not take the settlement");
+    }
+    results
+}

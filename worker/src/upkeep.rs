@@ -1,0 +1,120 @@
+//! What every worker does besides its jobs: heartbeat, reaping, reconciling.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shop_common::db;
+use shop_common::jobs::queue::WAKE;
+use shop_common::jobs::{ledger, reconcile, workers};
+use shop_common::redis::Redis;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::runner::Runner;
+
+/// How often the schedule is looked after.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// The upkeep of one worker.
+pub struct Upkeep {
+    runner: Arc<Runner>,
+    redis: Redis,
+    stop: CancellationToken,
+    host: String,
+}
+
+impl Upkeep {
+    /// The upkeep of that worker, until told to stop.
+    pub fn new(runner: Arc<Runner>, redis: Redis, stop: CancellationToken) -> Self {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "unknown".to_owned());
+        Self { runner, redis, stop, host: host.trim().to_owned() }
+    }
+
+    /// Beats until the first beat is heard: a worker without one would lose its claims to the next that looks.
+    pub async fn until_alive(&self) {
+        while let Err(error) = self.beat().await {
+            tracing::warn!(%error, "not claiming before PostgreSQL has heard a heartbeat");
+            if self.paused(ROUND).await {
+                return;
+            }
+        }
+    }
+
+    /// Runs until told to stop, then says goodbye.
+    pub async fn run(self: Arc<Self>) {
+        tokio::join!(self.listen(), self.heartbeat(), self.look_after_schedule());
+        if let Err(error) = workers::leave(self.runner.pool(), self.runner.boot()).await {
+            tracing::warn!(%error, "cannot say goodbye, the heartbeat will run out");
+        }
+    }
+
+    /// Subscribes to wake-ups; after that the connection renews the subscription itself.
+    async fn listen(&self) {
+        while self.redis.subscribe(WAKE).await.is_err() {
+            if self.paused(ROUND).await {
+                return;
+            }
+        }
+    }
+
+    async fn heartbeat(self: &Arc<Self>) {
+        loop {
+            let upkeep = Arc::clone(self);
+            match db::bounded(async move { upkeep.beat().await }).await {
+                Some(Ok(())) => {}
+                Some(Err(error)) => tracing::warn!(%error, "no heartbeat"),
+                None => tracing::warn!("no heartbeat: PostgreSQL does not answer"),
+            }
+            if self.paused(self.runner.lease() / 3).await {
+                return;
+            }
+        }
+    }
+
+    /// One heartbeat: alive, the leases prolonged, and nothing ours that is not in hand.
+    ///
+    /// # Errors
+    /// When PostgreSQL is away.
+    pub async fn beat(&self) -> Result<(), sqlx::Error> {
+        let (pool, boot, lease) = (self.runner.pool(), self.runner.boot(), self.runner.lease());
+        workers::beat(pool, boot, &self.host, self.runner.in_hand().len()).await?;
+        let lost = ledger::disown(pool, boot, &self.runner.in_hand().leases(), lease / 3).await?;
+        if lost > 0 {
+            tracing::warn!(jobs = lost, "gave back jobs whose claim got lost");
+        }
+        workers::forget_silent(pool, lease).await?;
+        if let Err(error) = self.runner.queue().extend(&self.runner.in_hand().leases(), lease).await {
+            tracing::warn!(%error, "cannot prolong leases");
+        }
+        Ok(())
+    }
+
+    async fn look_after_schedule(&self) {
+        loop {
+            let (pool, queue, lease) = (self.runner.pool(), self.runner.queue(), self.runner.lease());
+            match queue.reap().await {
+                Ok(0) => {}
+                Ok(jobs) => tracing::warn!(jobs, "leases had run out, their jobs are due again"),
+                Err(error) => tracing::warn!(%error, "cannot reap"),
+            }
+            let (pool, queue) = (pool.clone(), queue.clone());
+            match db::bounded(async move { reconcile::reconcile(&pool, &queue, lease).await }).await {
+                Some(Ok(0)) => {}
+                Some(Ok(jobs)) => tracing::warn!(jobs, "the schedule had lost jobs, they are due again"),
+                Some(Err(error)) => tracing::warn!(%error, "cannot reconcile"),
+                None => tracing::warn!("cannot reconcile: a server does not answer"),
+            }
+            if self.paused(ROUND.mul_f64(rand::random_range(0.8..1.2))).await {
+                return;
+            }
+        }
+    }
+
+    /// Waits; says whether it is over.
+    async fn paused(&self, time: Duration) -> bool {
+        tokio::select! {
+            () = self.stop.cancelled() => true,
+            () = sleep(time) => false,
+        }
+    }
+}
