@@ -1,0 +1,66 @@
+//! Who is asking: the guards that handlers name when they need to know.
+
+use std::time::Duration;
+
+use rocket::Request;
+use rocket::request::{FromRequest, Outcome};
+use shop_common::id::UserId;
+use shop_common::users::Role;
+
+use super::tokens::Tokens;
+use crate::catchers::{Refused, refuse};
+use crate::error::ApiError;
+
+/// A user with a good token.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) id: UserId,
+    role: Role,
+    /// How long the token is still good.
+    pub(crate) expires_in: Duration,
+}
+
+impl Caller {
+    /// Who is asking, checked once per request.
+    pub(crate) fn of<'r>(request: &'r Request<'_>) -> &'r Result<Self, ApiError> {
+        request.local_cache(|| {
+            let tokens: &Tokens = request.rocket().state().ok_or(ApiError::TokenInvalid)?;
+            let header = request.headers().get_one("Authorization").ok_or(ApiError::TokenMissing)?;
+            let (scheme, token) = header.split_once(' ').ok_or(ApiError::TokenInvalid)?;
+            if !scheme.eq_ignore_ascii_case("bearer") {
+                return Err(ApiError::TokenInvalid);
+            }
+            let claims = tokens.check(token.trim())?;
+            Ok(Self { id: claims.sub, role: claims.role, expires_in: claims.expires_in() })
+        })
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Caller {
+    type Error = Refused;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Refused> {
+        match Self::of(request) {
+            Ok(caller) => Outcome::Success(caller.clone()),
+            Err(error) => refuse(request, error.clone()),
+        }
+    }
+}
+
+/// A user with a good token who is an admin.
+#[derive(Debug, Clone)]
+pub(crate) struct Admin(pub(crate) Caller);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Admin {
+    type Error = Refused;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Refused> {
+        match Caller::of(request) {
+            Ok(caller) if caller.role == Role::Admin => Outcome::Success(Self(caller.clone())),
+            Ok(_) => refuse(request, ApiError::AdminOnly),
+            Err(error) => refuse(request, error.clone()),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What Rocket answers when no handler does: the same problem documents as the handlers' own.
+
+use rocket::http::Status;
+use rocket::outcome::Outcome;
+use rocket::{Request, catch, request};
+
+use crate::error::ApiError;
+
+/// The error of every guard. It says nothing, because Rocket logs it, and what was
+/// wrong with a request may hold a secret.
+#[derive(Debug)]
+pub(crate) struct Refused;
+
+/// Why a guard refused a request, kept for the catcher, which is told the status only.
+#[derive(Debug, Clone)]
+struct Refusal(Option<ApiError>);
+
+/// Refuses a request from inside a guard.
+pub(crate) fn refuse<S>(request: &Request<'_>, error: ApiError) -> request::Outcome<S, Refused> {
+    Outcome::Error(refusal(request, error))
+}
+
+/// Keeps the error for the catcher, and gives what a guard answers.
+pub(crate) fn refusal(request: &Request<'_>, error: ApiError) -> (Status, Refused) {
+    let status = error.status();
+    request.local_cache(|| Refusal(Some(error)));
+    (status, Refused)
+}
+
+#[catch(default)]
+pub(crate) fn problem(status: Status, request: &Request<'_>) -> ApiError {
+    if let Refusal(Some(error)) = request.local_cache(|| Refusal(None)) {
+        return error.clone();
+    }
+    match status.code {
+        400 => ApiError::BadRequest("it is not what HTTP or this route expects".to_owned()),
+        401 => ApiError::TokenMissing,
+        404 => ApiError::NoRoute,
+        413 => ApiError::TooLarge { limit: "the limit".to_owned() },
+        500 => ApiError::Internal("a handler panicked".to_owned()),
+        503 => ApiError::Overloaded,
+        code => ApiError::Other(code),
+    }
+}

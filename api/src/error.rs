@@ -1,0 +1,220 @@
+//! Every error of the API, with its status and its stable code: the only place that knows both.
+//!
+//! The body is `application/problem+json` (RFC 9457). Clients decide by `code`;
+//! `detail` is for people and may change.
+
+use rocket::Request;
+use rocket::http::{ContentType, Header, Status};
+use rocket::response::{self, Responder, Response};
+use serde::Serialize;
+use shop_common::id::ProductId;
+use shop_common::orders::decision::Refusal;
+use shop_common::orders::place::PlaceError;
+
+use crate::requests::RequestId;
+
+/// Why a request is not answered as it was meant.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum ApiError {
+    #[error("the request cannot be read: {0}")]
+    BadRequest(String),
+    #[error("{0}")]
+    InvalidBody(String),
+    #[error("{parameter}: {problem}")]
+    InvalidParameter { parameter: &'static str, problem: String },
+    #[error("send a JSON body with `Content-Type: application/json`")]
+    NotJson,
+    #[error("the body is larger than {limit}")]
+    TooLarge { limit: String },
+    #[error("send a token: `Authorization: Bearer …`, which POST /login gives")]
+    TokenMissing,
+    #[error("the token is not valid, get another one from POST /login")]
+    TokenInvalid,
+    #[error("the token has expired, get another one from POST /login")]
+    TokenExpired,
+    #[error("email or password is wrong")]
+    WrongCredentials,
+    #[error("only an admin may do this")]
+    AdminOnly,
+    #[error("there is no {what} {id}")]
+    NotFound { what: &'static str, id: String },
+    #[error("there is nothing at this address, or not for this method")]
+    NoRoute,
+    #[error("an account with this email exists already, log in instead")]
+    EmailTaken,
+    #[error("{}", refusal_detail(.0))]
+    Refused(Refusal),
+    #[error("this Idempotency-Key was used for another request, use a new key for a new order")]
+    KeyReused,
+    #[error("a request with this Idempotency-Key has not ended yet, send it again in a second")]
+    KeyInFlight,
+    #[error("too many requests, wait for {0} seconds")]
+    RateLimited(u64),
+    #[error("this user has {0} sockets open already, close one first")]
+    TooManySockets(usize),
+    #[error("the shop is busy, send the request again in a second; nothing was done")]
+    Overloaded,
+    #[error("the shop cannot reach its database; look whether it was done, and send the request again in a moment")]
+    Unavailable,
+    #[error(
+        "the connection to the database broke; send the request again with the same Idempotency-Key, or look at GET /orders"
+    )]
+    OutcomeUnknown,
+    #[error("something went wrong here; it is in the log under this request's id")]
+    Internal(String),
+    #[error("the request was not accepted ({0})")]
+    Other(u16),
+}
+
+/// The body of every error.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    product_id: Option<ProductId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+}
+
+impl ApiError {
+    /// The status and the code.
+    fn kind(&self) -> (Status, &'static str) {
+        match self {
+            Self::BadRequest(_) => (Status::BadRequest, "bad_request"),
+            Self::InvalidBody(_) => (Status::BadRequest, "invalid_body"),
+            Self::InvalidParameter { .. } => (Status::BadRequest, "invalid_parameter"),
+            Self::NotJson => (Status::UnsupportedMediaType, "unsupported_media_type"),
+            Self::TooLarge { .. } => (Status::PayloadTooLarge, "body_too_large"),
+            Self::TokenMissing => (Status::Unauthorized, "token_missing"),
+            Self::TokenInvalid => (Status::Unauthorized, "token_invalid"),
+            Self::TokenExpired => (Status::Unauthorized, "token_expired"),
+            Self::WrongCredentials => (Status::Unauthorized, "wrong_credentials"),
+            Self::AdminOnly => (Status::Forbidden, "admin_only"),
+            Self::NotFound { .. } => (Status::NotFound, "not_found"),
+            Self::NoRoute => (Status::NotFound, "no_route"),
+            Self::EmailTaken => (Status::Conflict, "email_taken"),
+            Self::Refused(Refusal::UnknownProduct(_)) => (Status::UnprocessableEntity, "unknown_product"),
+            Self::Refused(Refusal::InsufficientStock { .. }) => (Status::UnprocessableEntity, "insufficient_stock"),
+            Self::Refused(Refusal::TotalTooLarge) => (Status::UnprocessableEntity, "total_too_large"),
+            Self::KeyReused => (Status::UnprocessableEntity, "idempotency_key_reused"),
+            Self::KeyInFlight => (Status::Conflict, "idempotency_key_in_flight"),
+            Self::RateLimited(_) => (Status::TooManyRequests, "rate_limited"),
+            Self::TooManySockets(_) => (Status::TooManyRequests, "too_many_sockets"),
+            Self::Overloaded => (Status::ServiceUnavailable, "overloaded"),
+            Self::Unavailable => (Status::ServiceUnavailable, "database_unavailable"),
+            Self::OutcomeUnknown => (Status::ServiceUnavailable, "outcome_unknown"),
+            Self::Internal(_) => (Status::InternalServerError, "internal_error"),
+            Self::Other(code) => (Status::new(*code), "not_accepted"),
+        }
+    }
+
+    /// The status.
+    pub(crate) fn status(&self) -> Status {
+        self.kind().0
+    }
+
+    /// After how many seconds another try makes sense.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::RateLimited(seconds) => Some(*seconds),
+            Self::KeyInFlight | Self::Overloaded | Self::Unavailable | Self::OutcomeUnknown => Some(1),
+            _ => None,
+        }
+    }
+
+    /// The body. The id of the request is left out of what is kept under an idempotency key.
+    pub(crate) fn body(&self, request_id: Option<&str>) -> Vec<u8> {
+        let (status, code) = self.kind();
+        let product_id = match self {
+            Self::Refused(Refusal::UnknownProduct(product) | Refusal::InsufficientStock { product, .. }) => {
+                Some(*product)
+            }
+            _ => None,
+        };
+        let title = status.reason().unwrap_or("Error");
+        let detail = self.to_string();
+        let problem =
+            Problem { r#type: "about:blank", title, status: status.code, code, detail, product_id, request_id };
+        serde_json::to_vec(&problem).unwrap_or_default()
+    }
+}
+
+fn refusal_detail(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::UnknownProduct(product) => format!("there is no product {product}"),
+        Refusal::InsufficientStock { product, requested, available } => {
+            format!("of product {product} there are {available} left, {requested} were asked for")
+        }
+        Refusal::TotalTooLarge => "the order's total is too large".to_owned(),
+    }
+}
+
+/// A database that cannot be reached, or is busy, is no fault of the request; anything else is a fault of ours.
+impl From<sqlx::Error> for ApiError {
+    fn from(error: sqlx::Error) -> Self {
+        (&error).into()
+    }
+}
+
+impl From<&sqlx::Error> for ApiError {
+    fn from(error: &sqlx::Error) -> Self {
+        match error {
+            // The token is good, but its user is gone.
+            sqlx::Error::Database(refused)
+                if refused.constraint().is_some_and(|name| name.ends_with("_user_exists")) =>
+            {
+                Self::TokenInvalid
+            }
+            sqlx::Error::Database(refused) => match refused.code().as_deref() {
+                // Locks and deadlocks, and a server that goes down or comes up.
+                Some("55P03" | "40P01" | "40001") => Self::Overloaded,
+                Some(code) if code.starts_with("57") || code.starts_with("53") => Self::Unavailable,
+                _ => Self::Internal(error.to_string()),
+            },
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Protocol(_) => {
+                tracing::warn!(%error, "PostgreSQL is away");
+                Self::Unavailable
+            }
+            _ => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<PlaceError> for ApiError {
+    fn from(error: PlaceError) -> Self {
+        match error {
+            PlaceError::Overloaded => Self::Overloaded,
+            PlaceError::KeyReused => Self::KeyReused,
+            PlaceError::KeyInFlight => Self::KeyInFlight,
+            PlaceError::Database(error) => Self::from(&*error),
+            PlaceError::Unknown(_) | PlaceError::Lost => Self::OutcomeUnknown,
+        }
+    }
+}
+
+impl<'r> Responder<'r, 'static> for ApiError {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        let id = RequestId::of(request);
+        if let Self::Internal(cause) = &self {
+            tracing::error!(request_id = id.as_str(), cause, "a request failed");
+        }
+        let body = self.body(Some(id.as_str()));
+        let mut response = Response::build();
+        response
+            .status(self.status())
+            .header(ContentType::new("application", "problem+json"))
+            .sized_body(body.len(), std::io::Cursor::new(body));
+        if self.status() == Status::Unauthorized {
+            response.header(Header::new("WWW-Authenticate", "Bearer"));
+        }
+        if let Some(seconds) = self.retry_after() {
+            response.header(Header::new("Retry-After", seconds.to_string()));
+        }
+        response.ok()
+    }
+}

@@ -1,0 +1,117 @@
+//! The REST server: what the shop answers at which URL.
+//!
+//! HTTP ends in this crate. Handlers parse what comes in into the types of
+//! `shop_common`, call one function there, and turn what it gives into an answer.
+
+mod auth;
+mod body;
+mod catchers;
+mod db;
+mod error;
+mod health;
+mod idempotency;
+mod orders;
+mod paging;
+mod products;
+mod rate_limit;
+mod realtime;
+mod requests;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use rocket::fairing::AdHoc;
+use rocket::figment::Figment;
+use rocket::{Build, Ignite, Rocket, catchers, routes};
+use rocket_db_pools::Database;
+use shop_common::config::{self, Settings};
+use shop_common::orders::place::Placement;
+use shop_common::seed;
+
+use crate::auth::hashing::Hasher;
+use crate::auth::tokens::{TokenError, Tokens};
+use crate::db::{Db, RedisDb};
+use crate::rate_limit::RateLimits;
+use crate::realtime::hub::Hub;
+
+/// The server: the whole map of URLs, and what the handlers share.
+///
+/// # Errors
+/// When the secret that signs tokens is missing or weak.
+pub fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Result<Rocket<Build>, TokenError> {
+    let tokens = Tokens::new(&settings.auth)?;
+    let hasher = Hasher::new(&settings.auth);
+    let limits = RateLimits::new(&settings.rate_limits);
+    let relay = realtime::relay::fairing(settings.databases.redis.clone());
+    let figment = Figment::from(rocket::Config::default()).merge(figment);
+    Ok(rocket::custom(figment)
+        .manage(tokens)
+        .manage(hasher)
+        .manage(limits)
+        .manage(metrics)
+        .manage(Hub::default())
+        .attach(requests::Requests)
+        .attach(Db::init())
+        .attach(RedisDb::init())
+        .attach(AdHoc::try_on_ignite("Placement", move |rocket| open_placement(rocket, settings)))
+        .attach(AdHoc::try_on_ignite("Default admin", refuse_default_admin))
+        .attach(rate_limit::forgetting())
+        .attach(relay)
+        .attach(requests::announcement())
+        .attach(health::eviction_warning())
+        .mount(
+            "/",
+            routes![
+                auth::register,
+                auth::register_as_reference,
+                auth::login,
+                auth::login_as_reference,
+                products::list,
+                products::show,
+                products::create,
+                products::update,
+                products::delete,
+                orders::place,
+                orders::list,
+                orders::show,
+                realtime::websocket::open,
+                health::live,
+                health::ready,
+                health::metrics,
+            ],
+        )
+        .register("/", catchers![catchers::problem]))
+}
+
+/// Closes the connections, after the last request has been answered.
+pub async fn close(rocket: &Rocket<Ignite>) {
+    if let Some(db) = Db::fetch(rocket) {
+        db.pool().close().await;
+    }
+}
+
+async fn open_placement(rocket: Rocket<Build>, settings: Settings) -> Result<Rocket<Build>, Rocket<Build>> {
+    let (Some(db), Some(redis)) = (Db::fetch(&rocket), RedisDb::fetch(&rocket)) else { return Err(rocket) };
+    let placement = Placement::new(
+        db.pool().clone(),
+        redis.redis().clone(),
+        settings.shop.currency.clone(),
+        &settings.placement,
+        orders::render,
+    );
+    Ok(rocket.manage(placement))
+}
+
+/// In production nobody may log in with the password that everybody knows.
+async fn refuse_default_admin(rocket: Rocket<Build>) -> Result<Rocket<Build>, Rocket<Build>> {
+    let Some(db) = Db::fetch(&rocket).filter(|_| config::is_production()) else { return Ok(rocket) };
+    match seed::has_development_admin(db.pool()).await {
+        Ok(false) => Ok(rocket),
+        Ok(true) => {
+            tracing::error!("{} still has the password of development; set another one first", seed::ADMIN_EMAIL);
+            Err(rocket)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "PostgreSQL is away, so the default admin could not be looked for");
+            Ok(rocket)
+        }
+    }
+}

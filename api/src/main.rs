@@ -1,0 +1,26 @@
+//! The shop's REST server.
+
+use std::process::ExitCode;
+
+use shop_common::{config, telemetry};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: shop-api: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
+    let (figment, settings) = config::load()?;
+    telemetry::init_logs(&settings.log)?;
+    let metrics = telemetry::init_metrics()?;
+    let rocket = shop_api::rocket(figment, settings, metrics)?;
+    let rocket = rocket.launch().await.map_err(|error| anyhow::anyhow!("{error}"))?;
+    shop_api::close(&rocket).await;
+    Ok(())
+}

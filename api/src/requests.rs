@@ -1,0 +1,78 @@
+//! What holds for every request: its id, its log line, its count.
+
+use std::time::Instant;
+
+use rocket::fairing::{AdHoc, Fairing, Info, Kind};
+use rocket::http::Header;
+use rocket::request::{FromRequest, Outcome};
+use rocket::{Data, Request, Response};
+use uuid::Uuid;
+
+/// The name by which a request is found in the logs of the api and the worker:
+/// the client's `X-Request-Id` if it is a plain token, else one of our own.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(String);
+
+struct Started(Instant);
+
+impl RequestId {
+    pub(crate) fn of<'r>(request: &'r Request<'_>) -> &'r Self {
+        request.local_cache(|| {
+            let plain = |id: &&str| {
+                (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            };
+            let given = request.headers().get_one("X-Request-Id").filter(plain);
+            Self(given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned))
+        })
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for RequestId {
+    type Error = std::convert::Infallible;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
+        Outcome::Success(Self::of(request).clone())
+    }
+}
+
+/// Logs and counts each request when it has been answered.
+pub(crate) struct Requests;
+
+#[rocket::async_trait]
+impl Fairing for Requests {
+    fn info(&self) -> Info {
+        Info { name: "Requests", kind: Kind::Request | Kind::Response }
+    }
+
+    async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
+        request.local_cache(|| Started(Instant::now()));
+    }
+
+    async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
+        let id = RequestId::of(request).as_str();
+        let elapsed = request.local_cache(|| Started(Instant::now())).0.elapsed();
+        let status = response.status().code;
+        let route = request.route().map_or_else(|| "none".to_owned(), |route| route.uri.to_string());
+        let method = request.method().as_str();
+        tracing::info!(request_id = id, method, route, status, us = elapsed.as_micros(), "request");
+        metrics::counter!("http_requests_total", "method" => method, "route" => route.clone(), "status" => status.to_string())
+            .increment(1);
+        metrics::histogram!("http_request_duration_seconds", "route" => route).record(elapsed);
+        response.set_header(Header::new("X-Request-Id", id.to_owned()));
+    }
+}
+
+/// Says where the server listens, once it does.
+pub(crate) fn announcement() -> AdHoc {
+    AdHoc::on_liftoff("Announcement", |rocket| {
+        Box::pin(async move {
+            let config = rocket.config();
+            tracing::info!(address = %config.address, port = config.port, "shop-api listens");
+        })
+    })
+}
