@@ -1,0 +1,41 @@
+//! `shopctl`, the operators' command line: parse, run, leave with a code that
+//! says how it went.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking"))]
+
+mod args;
+mod ask;
+mod commands;
+mod exit;
+mod output;
+mod shop;
+mod stack;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{AdminCommand, Cli, Command, JobsCommand, MigrateCommand, ServicesCommand, StockCommand};
+
+// One thread: Linux ties a child's "parent died" signal to the thread that
+// started it, so every child has to be started by the thread that lives longest.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Up(args) => commands::up::run(&args).await,
+        Command::Down(args) => commands::down::run(&args).await,
+        Command::Status(args) => commands::status::run(&args).await,
+        Command::Services(ServicesCommand::Run(args)) => commands::services::run(&args).await,
+        Command::Migrate(MigrateCommand::Run(args)) => commands::migrate::run(&args).await,
+        Command::Migrate(MigrateCommand::Status(args)) => commands::migrate::status(&args).await,
+        Command::Migrate(MigrateCommand::New(args)) => commands::migrate::new(&args),
+        Command::Migrate(MigrateCommand::Reset(args)) => commands::migrate::reset(&args).await,
+        Command::Admin(AdminCommand::Seed(args)) => commands::admin::seed(&args).await,
+        Command::Admin(AdminCommand::Create(args)) => commands::admin::create(&args).await,
+        Command::Stock(StockCommand::Adjust(args)) => commands::stock::adjust(&args).await,
+        Command::Jobs(JobsCommand::List(args)) => commands::jobs::list(&args).await,
+        Command::Jobs(JobsCommand::Show(args)) => commands::jobs::show(&args).await,
+        Command::Verify(args) => commands::verify::run(&args).await,
+    };
+    result.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
+}

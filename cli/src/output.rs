@@ -1,0 +1,60 @@
+//! Printing: data on stdout as a table or as JSON, notes for people on stderr.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+use serde::Serialize;
+
+/// Prints data on stdout. A reader that has seen enough (`| head`) is no error.
+pub(crate) fn data(text: impl Display) -> io::Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Prints a note for people on stderr, where it never mixes with data.
+pub(crate) fn note(text: impl Display) {
+    // Nobody is left to tell when stderr is closed.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Prints one value as indented JSON.
+pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    Ok(data(serde_json::to_string_pretty(value)?)?)
+}
+
+/// Prints rows under headers, without borders, so that `awk` can read them too.
+pub(crate) fn table<const N: usize>(headers: [&str; N], rows: Vec<[String; N]>) -> io::Result<()> {
+    data(render(headers, rows))
+}
+
+fn render<const N: usize>(headers: [&str; N], rows: Vec<[String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(headers).add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n")
+}
+
+/// Whether what we print on stdout may be coloured: a terminal, and nobody
+/// asked for plain text with `NO_COLOR`.
+pub(crate) fn colour() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !refused && io::stdout().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_plain_columns() {
+        let rows = vec![["redis".to_owned(), "7".to_owned()], ["api-1".to_owned(), "12".to_owned()]];
+        assert_eq!(render(["NAME", "PID"], rows), "NAME   PID\nredis  7\napi-1  12");
+    }
+}

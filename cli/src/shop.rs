@@ -1,0 +1,65 @@
+//! The shop that a command works on: the servers of the environment, or those of the stack that runs here.
+
+use std::path::Path;
+
+use shop_common::config::{self, Settings};
+use shop_common::db;
+use shop_common::redis::Redis;
+use sqlx::PgPool;
+
+use crate::exit::{Exit, Failure};
+use crate::stack::databases::Urls;
+use crate::stack::state::find_running;
+
+/// Connections to a shop. They connect when they are first used.
+pub(crate) struct Shop {
+    pub(crate) pool: PgPool,
+    pub(crate) redis: Redis,
+    /// Whether this is (or becomes) a shop for production.
+    pub(crate) production: bool,
+}
+
+impl Shop {
+    /// The shop that `DATABASE_URL` and `REDIS_URL` name, or else the one that runs in `dir`.
+    pub(crate) fn find(dir: &Path) -> Result<Self, Failure> {
+        // A database that the environment names is not the stack's, whatever runs here.
+        let named = ["DATABASE_URL", "DATABASE_URL_FILE"].iter().any(|name| std::env::var_os(name).is_some());
+        let running = find_running(dir)
+            .filter(|_| !named)
+            .map(|state| Urls { database: state.database_url, redis: state.redis_url });
+        Self::open(running.as_ref()).map_err(|failure| {
+            failure.next(format!(
+                "start a shop with `shopctl up`, or name the folder of one with --dir (here: {})",
+                dir.display()
+            ))
+        })
+    }
+
+    /// The shop on those servers, where the environment names no others.
+    ///
+    /// A private stack is for development, and any other shop for production, unless `ROCKET_PROFILE` says otherwise.
+    pub(crate) fn open(private: Option<&Urls>) -> Result<Self, Failure> {
+        let named = std::env::var_os("ROCKET_PROFILE").is_some();
+        let production = if named { config::is_production() } else { private.is_none() };
+        let fallback =
+            private.map(|urls| [("DATABASE_URL", urls.database.as_str()), ("REDIS_URL", urls.redis.as_str())]);
+        let (_, settings) = config::load_or(fallback.as_ref().map_or(&[], |urls| urls.as_slice()))
+            .map_err(|error| Failure::new(Exit::Refused, error))?;
+        let Settings { databases, .. } = settings;
+        Ok(Self { pool: db::pool(&databases.pg)?, redis: Redis::connect(&databases.redis)?, production })
+    }
+}
+
+/// An error of the database, with the exit code and the next step of a server that is away, if that is what it is.
+pub(crate) fn database(error: sqlx::Error) -> Failure {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
+            Failure::new(Exit::Away, format!("PostgreSQL does not answer: {error}"))
+                .next("look at `shopctl status`, or check DATABASE_URL")
+        }
+        sqlx::Error::Database(ref refused) if refused.code().as_deref() == Some("42P01") => {
+            Failure::new(Exit::Refused, format!("the schema is not there: {error}")).next("run `shopctl migrate run`")
+        }
+        error => error.into(),
+    }
+}
