@@ -1,0 +1,176 @@
+//! What operators do with `shopctl`, on the real servers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::process::Output;
+
+use serde_json::Value;
+use shop_common::db::MIGRATOR;
+use shop_common::seed;
+use shop_testkit::Shop;
+use shop_testkit::binaries::Environment;
+use sqlx::PgPool;
+
+/// Runs shopctl away from any stack that runs in this folder.
+fn shopctl(environment: &Environment, arguments: &[&str]) -> Output {
+    let folder = tempdir();
+    environment.command("shopctl").args(arguments).current_dir(folder.path()).output().unwrap()
+}
+
+fn tempdir() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_fresh_database_is_migrated_seeded_and_reset(pool: PgPool) {
+    let shop = Environment::new(&pool);
+    let states = |output: &Output| -> Vec<bool> {
+        json(output).as_array().unwrap().iter().map(|row| row["applied"].as_bool().unwrap()).collect()
+    };
+
+    assert!(states(&shopctl(&shop, &["migrate", "status", "-o", "json"])).iter().all(|applied| !applied));
+    assert_eq!(shopctl(&shop, &["verify"]).status.code(), Some(4), "there is no schema yet");
+    assert_eq!(shopctl(&shop, &["migrate", "run"]).status.code(), Some(0));
+    assert_eq!(shopctl(&shop, &["migrate", "run"]).status.code(), Some(0));
+    assert!(states(&shopctl(&shop, &["migrate", "status", "-o", "json"])).iter().all(|applied| *applied));
+
+    let admin = json(&shopctl(&shop, &["admin", "seed", "-o", "json"]));
+    assert_eq!((&admin["email"], &admin["password"]), (&"admin@example.com".into(), &"password".into()));
+    let again = shopctl(&shop, &["admin", "seed"]);
+    assert!(stderr(&again).contains("there is an admin already"));
+    assert!(stdout(&again).is_empty());
+
+    let refused = shopctl(&shop, &["migrate", "reset"]);
+    assert_eq!(refused.status.code(), Some(4), "nobody was there to say yes");
+    assert!(stderr(&refused).contains("0 orders, 1 users"), "{}", stderr(&refused));
+    assert_eq!(shopctl(&shop, &["migrate", "reset", "--yes"]).status.code(), Some(0));
+    let users: i64 = sqlx::query_scalar("SELECT count(*) FROM users").fetch_one(&pool).await.unwrap();
+    assert_eq!(users, 0);
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_production_database_has_no_default_password_and_is_not_reset(pool: PgPool) {
+    let shop = Environment::new(&pool).with("ROCKET_PROFILE", "production");
+    assert_eq!(shopctl(&shop, &["migrate", "run"]).status.code(), Some(0));
+
+    let admin = json(&shopctl(&shop, &["admin", "seed", "-o", "json"]));
+    assert!(admin["password"].as_str().unwrap().len() >= 20);
+    assert!(!seed::has_development_admin(&pool).await.unwrap());
+
+    let refused = shopctl(&shop.with("ROCKET_PROFILE", "development"), &["migrate", "reset", "--yes"]);
+    assert_eq!(refused.status.code(), Some(4));
+    assert!(stderr(&refused).contains("marked production"));
+}
+
+#[test]
+fn a_new_migration_is_written_with_the_next_number() {
+    let folder = tempdir();
+    std::fs::create_dir(folder.path().join("migrations")).unwrap();
+    std::fs::write(folder.path().join("migrations/0001_shop.sql"), "").unwrap();
+    let run = |name: &str| {
+        let program = shop_testkit::binaries::program("shopctl");
+        std::process::Command::new(program).args(["migrate", "new", name]).current_dir(folder.path()).output().unwrap()
+    };
+
+    assert_eq!(stdout(&run("Add SKU")), "migrations/0002_add_sku.sql\n");
+    assert!(folder.path().join("migrations/0002_add_sku.sql").exists());
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn admins_are_created_with_a_password_that_is_shown_once_or_read_from_stdin(pool: PgPool) {
+    let shop = Environment::new(&pool);
+    let created = json(&shopctl(&shop, &["admin", "create", "--email", "eve@example.com", "-o", "json"]));
+    assert_eq!(created["email"], "eve@example.com");
+    assert!(created["password"].as_str().unwrap().len() >= 20);
+
+    let twice = shopctl(&shop, &["admin", "create", "--email", "EVE@example.com"]);
+    assert_eq!(twice.status.code(), Some(5), "{}", stderr(&twice));
+    let weak = shopctl(&shop, &["admin", "create", "--email", "bob@example.com", "--password-stdin"]);
+    assert_eq!(weak.status.code(), Some(4), "an empty stdin is a weak password");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn stock_is_adjusted_with_a_reason_and_never_below_nothing(pool: PgPool) {
+    let (environment, shop) = (Environment::new(&pool), Shop::new(pool));
+    let mug = shop.product("1", 5).await;
+    let mug = mug.to_string();
+    let adjust = |product: &str, delta: &str| {
+        shopctl(&environment, &["stock", "adjust", product, delta, "--reason", "counted again", "-o", "json"])
+    };
+
+    assert_eq!(json(&adjust(&mug, "-2"))["stock"], 3);
+    let too_much = adjust(&mug, "-4");
+    assert_eq!(too_much.status.code(), Some(5), "{}", stderr(&too_much));
+    assert_eq!(adjust("01890000-0000-7000-8000-000000000000", "1").status.code(), Some(3));
+    assert_eq!(adjust("mug", "1").status.code(), Some(2));
+    shop.assert_sound().await;
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn jobs_are_listed_and_shown_with_what_redis_knows_of_them(pool: PgPool) {
+    let (environment, shop) = (Environment::new(&pool), Shop::new(pool));
+    assert_eq!(json(&shopctl(&environment, &["jobs", "list", "-o", "json"])), Value::Array(Vec::new()));
+    let mug = shop.product("1", 5).await;
+    let order = shop.order(shop.customer().await, &[(mug, 1)], "test").await;
+
+    let listed = json(&shopctl(&environment, &["jobs", "list", "--state", "scheduled", "-o", "json"]));
+    assert_eq!(listed[0]["orderId"], order.to_string());
+    let id = listed[0]["id"].as_str().unwrap();
+    let shown = json(&shopctl(&environment, &["jobs", "show", id, "-o", "json"]));
+    // The shop of this test uses another prefix in Redis than the command, which so finds nothing there.
+    assert_eq!(
+        (&shown["state"], &shown["schedule"], &shown["agree"]),
+        (&"scheduled".into(), &"nowhere".into(), &false.into())
+    );
+    assert!(stdout(&shopctl(&environment, &["jobs", "show", id])).contains("charge_payment v1"));
+    let unknown = shopctl(&environment, &["jobs", "show", "01890000-0000-7000-8000-000000000000"]);
+    assert_eq!(unknown.status.code(), Some(3));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn verify_says_that_all_is_well_or_names_what_is_not_and_fails(pool: PgPool) {
+    let (environment, shop) = (Environment::new(&pool), Shop::new(pool.clone()));
+    let mug = shop.product("1", 5).await;
+    let sound = shopctl(&environment, &["verify"]);
+    assert_eq!((sound.status.code(), stderr(&sound).as_str()), (Some(0), "all is well\n"));
+
+    sqlx::query("UPDATE products SET stock = 6").execute(&pool).await.unwrap();
+
+    let broken = shopctl(&environment, &["verify"]);
+    assert_eq!(broken.status.code(), Some(1));
+    assert!(stdout(&broken).contains(&format!("product {mug}")), "{}", stdout(&broken));
+    let as_json = shopctl(&environment, &["verify", "-o", "json"]);
+    let findings: Value = serde_json::from_slice(&as_json.stdout).unwrap();
+    assert_eq!(findings[0]["violations"][0]["subject"], format!("product {mug}"));
+}
+
+#[test]
+fn a_server_that_is_away_or_not_named_has_an_exit_code_of_its_own() {
+    let folder = tempdir();
+    let run = |url: Option<&str>| {
+        let mut command = std::process::Command::new(shop_testkit::binaries::program("shopctl"));
+        command.arg("verify").current_dir(folder.path()).env_remove("DATABASE_URL");
+        if let Some(url) = url {
+            command.env("DATABASE_URL", url);
+        }
+        command.output().unwrap()
+    };
+    let away = run(Some("postgres://shop@127.0.0.1:9/shop"));
+    assert_eq!(away.status.code(), Some(6), "{}", stderr(&away));
+    assert!(stderr(&away).contains("next: "), "{}", stderr(&away));
+    let nowhere = run(None);
+    assert_eq!(nowhere.status.code(), Some(4), "{}", stderr(&nowhere));
+    assert!(stderr(&nowhere).contains("DATABASE_URL is not set"));
+}
