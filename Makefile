@@ -1,0 +1,33 @@
+# The two commands are `make up` and `make test`; the rest is for those who work on the shop.
+
+SHELL := /bin/sh
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+SHOPCTL := $(TARGET)/debug/shopctl
+
+.PHONY: up test check build coverage
+
+## Run the whole shop on port 3000, in the foreground. Missing servers are installed.
+up: build
+	$(SHOPCTL) up --yes $(UP)
+
+## Run every test against private servers on free ports. Needs nothing running, disturbs nothing that is.
+test: build
+	$(SHOPCTL) services run --yes -- cargo test --workspace --locked $(TEST)
+
+## What is checked besides the tests: format, lints, docs, dependencies.
+check:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
+	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny --locked check bans licenses sources
+
+## Which lines the tests reach, as a table. The programs that the end-to-end tests start are not counted.
+coverage: build
+	command -v cargo-tarpaulin >/dev/null || cargo install --locked cargo-tarpaulin
+	SHOP_PROGRAMS=$(abspath $(TARGET))/debug $(SHOPCTL) services run --yes -- \
+		cargo tarpaulin --workspace --locked --engine llvm --skip-clean --timeout 300 \
+		--target-dir $(TARGET)/coverage --out stdout $(COVERAGE)
+
+build:
+	cargo build --workspace --bins --locked
