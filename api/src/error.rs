@@ -50,7 +50,7 @@ pub(crate) enum ApiError {
     KeyInFlight,
     #[error("too many requests, wait for {0} seconds")]
     RateLimited(u64),
-    #[error("this user has {0} sockets open already, close one first")]
+    #[error("this user has {0} sockets open on this server already, close one first")]
     TooManySockets(usize),
     #[error("the shop is busy, send the request again in a second; nothing was done")]
     Overloaded,

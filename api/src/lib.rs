@@ -31,6 +31,7 @@ use crate::auth::tokens::{TokenError, Tokens};
 use crate::db::{Db, RedisDb};
 use crate::rate_limit::RateLimits;
 use crate::realtime::hub::Hub;
+use crate::realtime::socket_io;
 
 /// The server: the whole map of URLs, and what the handlers share.
 ///
@@ -55,6 +56,7 @@ pub fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -
         .attach(AdHoc::try_on_ignite("Default admin", refuse_default_admin))
         .attach(rate_limit::forgetting())
         .attach(relay)
+        .attach(socket_io::fairing())
         .attach(requests::announcement())
         .attach(health::eviction_warning())
         .mount(
@@ -78,6 +80,7 @@ pub fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -
                 health::metrics,
             ],
         )
+        .mount(socket_io::PATH, socket_io::routes())
         .register("/", catchers![catchers::problem]))
 }
 

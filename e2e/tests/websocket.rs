@@ -171,7 +171,7 @@ async fn nobody_gets_in_without_a_good_token_nor_with_too_many_sockets(pool: PgP
     assert_eq!(refused(&ada.with_token("garbage"), "").await, 401);
     assert_eq!(refused(&ada, "?since=x").await, 400);
     let mut sockets = Vec::new();
-    for _ in 0..10 {
+    for _ in 0..20 {
         sockets.push(connect(&api, &ada, "").await.unwrap());
     }
     assert_eq!(refused(&ada, "").await, 429);

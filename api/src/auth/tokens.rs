@@ -51,6 +51,7 @@ impl Claims {
 }
 
 /// Signs and checks tokens.
+#[derive(Clone)]
 pub(crate) struct Tokens {
     signing: EncodingKey,
     checking: DecodingKey,

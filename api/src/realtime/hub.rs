@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use shop_common::id::UserId;
 use tokio::sync::watch;
 
+/// Sockets of one user in one process; each namespace of Socket.IO counts as one.
+pub(crate) const SOCKETS_PER_USER: usize = 20;
+
 /// Which users have sockets in this process. Clones are the same hub.
 #[derive(Clone, Default)]
 pub(crate) struct Hub(Arc<Mutex<HashMap<UserId, watch::Sender<()>>>>);
@@ -19,10 +22,10 @@ pub(crate) struct Seat {
 
 impl Hub {
     /// Gives a socket of that user a place, unless the user has so many already.
-    pub(crate) fn join(&self, user: UserId, limit: usize) -> Option<Seat> {
+    pub(crate) fn join(&self, user: UserId) -> Option<Seat> {
         let mut users = self.lock();
         let sender = users.entry(user).or_insert_with(|| watch::Sender::new(()));
-        if sender.receiver_count() >= limit {
+        if sender.receiver_count() >= SOCKETS_PER_USER {
             return None;
         }
         Some(Seat { hub: self.clone(), user, news: sender.subscribe() })
@@ -76,8 +79,8 @@ mod tests {
     async fn all_sockets_of_a_user_hear_of_news_and_nobody_else_does() {
         let hub = Hub::default();
         let (ada, bob) = (UserId::new(), UserId::new());
-        let mut adas = [hub.join(ada, 2).unwrap(), hub.join(ada, 2).unwrap()];
-        let bobs = hub.join(bob, 2).unwrap();
+        let mut adas = [hub.join(ada).unwrap(), hub.join(ada).unwrap()];
+        let bobs = hub.join(bob).unwrap();
 
         hub.wake([ada, UserId::new()]);
 
@@ -91,13 +94,12 @@ mod tests {
     fn a_user_has_so_many_places_and_a_left_one_is_free_again() {
         let hub = Hub::default();
         let ada = UserId::new();
-        let seats = [hub.join(ada, 2), hub.join(ada, 2)];
-        assert!(seats.iter().all(Option::is_some));
-        assert!(hub.join(ada, 2).is_none());
+        let seats: Vec<_> = (0..SOCKETS_PER_USER).map(|_| hub.join(ada).unwrap()).collect();
+        assert!(hub.join(ada).is_none());
 
         drop(seats);
 
         assert!(hub.users().is_empty());
-        assert!(hub.join(ada, 2).is_some());
+        assert!(hub.join(ada).is_some());
     }
 }

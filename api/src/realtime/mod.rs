@@ -5,6 +5,8 @@
 //! says that it is time to look. So nothing is missed, doubled or out of order,
 //! and nothing is kept in memory for a reader that is slow.
 
+mod feed;
 pub(crate) mod hub;
 pub(crate) mod relay;
+pub(crate) mod socket_io;
 pub(crate) mod websocket;

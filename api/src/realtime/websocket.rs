@@ -7,24 +7,17 @@ use rocket::{Shutdown, State, get};
 use rocket_ws::frame::{CloseCode, CloseFrame};
 use rocket_ws::stream::DuplexStream;
 use rocket_ws::{Channel, Config, Message, WebSocket};
-use serde_json::{Value, json};
-use shop_common::events::{self, Event, EventKind};
-use shop_common::id::UserId;
-use shop_common::orders::queries;
-use sqlx::PgPool;
+use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::hub::{Hub, Seat};
+use super::feed::{Feed, News, PAGE, Start};
+use super::hub::{Hub, SOCKETS_PER_USER, Seat};
 use crate::auth::guard::Caller;
 use crate::db::Db;
 use crate::error::ApiError;
 
-/// Sockets of one user in one process.
-const SOCKETS_PER_USER: usize = 10;
 /// Clients have nothing to say here; what is larger ends the connection.
 const MAX_MESSAGE_BYTES: usize = 1024;
-/// Events that are read at once.
-const PAGE: u32 = 100;
 /// A reader that takes longer for one message is dropped.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
 /// How often a silent client is asked whether it is there; twice without a word, and it is not.
@@ -50,16 +43,12 @@ pub(crate) async fn open(
         since.map(str::parse).transpose().ok().filter(|n| n.is_none_or(|n| n >= 0)).ok_or_else(|| {
             ApiError::InvalidParameter { parameter: "since", problem: "it must be a whole number".to_owned() }
         })?;
-    let seat = hub.join(caller.id, SOCKETS_PER_USER).ok_or(ApiError::TooManySockets(SOCKETS_PER_USER))?;
-    let last = events::last_numbers(db.pool(), &[caller.id]).await?.first().map_or(0, |(_, last)| *last);
-    let session = Session {
-        pool: db.pool().clone(),
-        user: caller.id,
-        position: since.unwrap_or(last),
-        // A number that was never given out is from other books.
-        resync: since.is_some_and(|since| since > last).then_some(last),
-        expires: Instant::now() + caller.expires_in,
+    let seat = hub.join(caller.id).ok_or(ApiError::TooManySockets(SOCKETS_PER_USER))?;
+    let (feed, resync) = match Feed::start(db.pool().clone(), caller.id, since).await? {
+        Start::At(feed) => (feed, false),
+        Start::Afresh(feed) => (feed, true),
     };
+    let session = Session { feed, resync, expires: Instant::now() + caller.expires_in };
     let config = Config { max_message_size: Some(MAX_MESSAGE_BYTES), ..Config::default() };
     Ok(socket.config(config).channel(move |stream| {
         Box::pin(async move {
@@ -70,10 +59,8 @@ pub(crate) async fn open(
 }
 
 struct Session {
-    pool: PgPool,
-    user: UserId,
-    position: i64,
-    resync: Option<i64>,
+    feed: Feed,
+    resync: bool,
     expires: Instant,
 }
 
@@ -86,9 +73,9 @@ impl Session {
     }
 
     async fn serve(&mut self, stream: &mut DuplexStream, mut seat: Seat, mut shutdown: Shutdown) -> End {
-        if let Some(last) = self.resync.take() {
-            self.position = last;
-            if let Err(end) = send(stream, Message::Text(json!({ "seq": last, "type": "resync" }).to_string())).await {
+        if self.resync {
+            let resync = json!({ "seq": self.feed.position, "type": "resync" });
+            if let Err(end) = send(stream, Message::Text(resync.to_string())).await {
                 return end;
             }
         }
@@ -126,45 +113,23 @@ impl Session {
     /// Sends what the table has after the position. Says when to look again, if without news.
     async fn deliver(&mut self, stream: &mut DuplexStream) -> Result<Option<Instant>, End> {
         loop {
-            let messages = match self.read().await {
-                Ok(messages) => messages,
+            let page = match self.feed.read().await {
+                Ok(page) => page,
                 Err(error) => {
-                    tracing::warn!(%error, user = %self.user, "cannot read events, trying again");
+                    tracing::warn!(%error, "cannot read events, trying again");
                     return Ok(Some(Instant::now() + READ_AGAIN));
                 }
             };
-            let more = messages.len() == PAGE as usize;
-            for (seq, message) in messages {
+            let more = page.len() == PAGE;
+            for News { seq, kind, data } in page {
+                let message = json!({ "seq": seq, "type": kind.as_str(), "data": data });
                 send(stream, Message::Text(message.to_string())).await?;
-                self.position = seq;
+                self.feed.position = seq;
             }
             if !more {
                 return Ok(None);
             }
         }
-    }
-
-    /// The next events, as they are sent. An order comes whole, as `GET /orders/{id}` gives
-    /// it, with the status that it had at the event.
-    async fn read(&self) -> Result<Vec<(i64, Value)>, sqlx::Error> {
-        let events = events::after(&self.pool, self.user, self.position, PAGE).await?;
-        let ids: Vec<_> =
-            events.iter().filter(|event| event.kind == EventKind::OrderStatus).map(|event| event.order_id).collect();
-        let orders = queries::find_all(&self.pool, self.user, &ids).await?;
-        let data = |event: &Event| match event.kind {
-            EventKind::PaymentStatus => event.data.clone(),
-            EventKind::OrderStatus => {
-                let order = orders.iter().find(|order| order.id == event.order_id);
-                let mut data = order.map_or(Value::Null, |order| json!(order));
-                if let (Value::Object(data), Some(status)) = (&mut data, event.data.get("status")) {
-                    data.insert("status".to_owned(), status.clone());
-                    data.insert("createdBy".to_owned(), json!(self.user));
-                }
-                data
-            }
-        };
-        let message = |event: &Event| json!({ "seq": event.seq, "type": event.kind.as_str(), "data": data(event) });
-        Ok(events.iter().map(|event| (event.seq, message(event))).collect())
     }
 }
 

@@ -1,0 +1,281 @@
+//! Socket.IO on the api's own port: the namespaces `/orders` and `/payment`, event `status`.
+//!
+//! The protocol is socketioxide's. It is a tower service: polling requests go
+//! through it with their bodies buffered, and a WebSocket's stream is handed to it.
+
+use std::io::Cursor;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use engineioxide::service::NotFoundService;
+use http_body_util::{BodyExt, Full};
+use rocket::data::{IoHandler, IoStream, ToByteUnit};
+use rocket::fairing::AdHoc;
+use rocket::http::{Header, Method, Status};
+use rocket::outcome::Outcome;
+use rocket::route::{Handler, Outcome as RouteOutcome, Route};
+use rocket::{Data, Request, Response};
+use rocket_db_pools::Database;
+use serde::Deserialize;
+use shop_common::events::EventKind;
+use socketioxide::SocketIo;
+use socketioxide::extract::{SocketRef, TryData};
+use socketioxide::handler::ConnectHandler;
+use socketioxide::service::SocketIoService;
+use socketioxide::{SendError, SocketError};
+use sqlx::PgPool;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
+
+use super::feed::{Feed, PAGE, Start};
+use super::hub::{Hub, Seat};
+use crate::auth::tokens::{Claims, Tokens};
+use crate::db::Db;
+use crate::error::ApiError;
+
+/// Where the reference's clients look for it.
+pub(crate) const PATH: &str = "/socket.io";
+
+/// Clients have little to say here.
+const MAX_MESSAGE_BYTES: u64 = 16 * 1024;
+/// How long a reader that takes nothing is waited for, and how often it is tried.
+const SLOW_LIMIT: Duration = Duration::from_secs(10);
+const SLOW_PAUSE: Duration = Duration::from_millis(100);
+/// How long to wait before the table is read again after PostgreSQL did not answer.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
+/// What a client may send with its connect packet.
+#[derive(Debug, Default, Deserialize)]
+struct Auth {
+    token: Option<String>,
+    since: Option<i64>,
+}
+
+/// What the handlers of both namespaces share.
+#[derive(Clone)]
+struct Shared {
+    pool: PgPool,
+    hub: Hub,
+    tokens: Tokens,
+}
+
+/// The server of Socket.IO: one for all requests.
+#[derive(Clone)]
+pub(crate) struct Server(SocketIoService<NotFoundService>);
+
+/// Starts the server with Rocket, and closes its sockets with it.
+pub(crate) fn fairing() -> AdHoc {
+    AdHoc::try_on_ignite("Socket.IO", |rocket| async {
+        let (Some(db), Some(hub), Some(tokens)) = (Db::fetch(&rocket), rocket.state::<Hub>(), rocket.state::<Tokens>())
+        else {
+            return Err(rocket);
+        };
+        let shared = Shared { pool: db.pool().clone(), hub: hub.clone(), tokens: tokens.clone() };
+        let (service, io) = SocketIo::builder()
+            .req_path(PATH)
+            .max_payload(MAX_MESSAGE_BYTES)
+            .ws_max_message_size(MAX_MESSAGE_BYTES as usize)
+            .build_svc();
+        namespace(&io, "/orders", EventKind::OrderStatus, &shared);
+        namespace(&io, "/payment", EventKind::PaymentStatus, &shared);
+        let closing = AdHoc::on_shutdown("Socket.IO", |_| Box::pin(async move { io.close().await }));
+        Ok(rocket.manage(Server(service)).attach(closing))
+    })
+}
+
+fn namespace(io: &SocketIo, path: &'static str, kind: EventKind, shared: &Shared) {
+    let (checking, following) = (shared.clone(), shared.clone());
+    let admit = move |socket: SocketRef, TryData(auth): TryData<Option<Auth>>| {
+        let claims = checking.claims(&socket, &auth.ok().flatten().unwrap_or_default());
+        async move {
+            socket.extensions.insert(claims.map_err(|error| error.to_string())?);
+            Ok::<(), String>(())
+        }
+    };
+    let follow = move |socket: SocketRef, TryData(auth): TryData<Option<Auth>>| {
+        let shared = following.clone();
+        async move {
+            let since = auth.ok().flatten().and_then(|auth| auth.since).filter(|since| *since >= 0);
+            let Some(claims) = socket.extensions.get::<Claims>() else { return };
+            let gone = CancellationToken::new();
+            let on_gone = gone.clone();
+            socket.on_disconnect(async move || on_gone.cancel());
+            tokio::spawn(shared.follow(socket, claims, since, kind, gone));
+        }
+    };
+    io.ns(path, follow.with(admit));
+}
+
+impl Shared {
+    /// Who connects: the token of the `Authorization` header, or of `auth: {token}`.
+    fn claims(&self, socket: &SocketRef, auth: &Auth) -> Result<Claims, ApiError> {
+        let header = socket.req_parts().headers.get("authorization").and_then(|value| value.to_str().ok());
+        let bearer =
+            header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let token = auth.token.as_deref().or(bearer.map(|(_, token)| token.trim())).ok_or(ApiError::TokenMissing)?;
+        self.tokens.check(token)
+    }
+
+    /// Pushes the user's events of one kind until the socket is gone.
+    async fn follow(
+        self,
+        socket: SocketRef,
+        claims: Claims,
+        since: Option<i64>,
+        kind: EventKind,
+        gone: CancellationToken,
+    ) {
+        let Some(seat) = self.hub.join(claims.sub) else {
+            refuse(&socket, "too many sockets of this user are open");
+            return;
+        };
+        let feed = match Feed::start(self.pool, claims.sub, since).await {
+            Ok(Start::At(feed)) => feed,
+            Ok(Start::Afresh(feed)) => {
+                // A client that hears of it looks at GET /orders; others lose nothing by it.
+                let _ = socket.emit("resync", &feed.position);
+                feed
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot read events");
+                refuse(&socket, "the shop is busy, connect again");
+                return;
+            }
+        };
+        let expires = Instant::now() + claims.expires_in();
+        tokio::select! {
+            () = gone.cancelled() => {}
+            () = sleep_until(expires) => refuse(&socket, "the token has expired"),
+            reason = push(&socket, feed, seat, kind) => refuse(&socket, reason),
+        }
+    }
+}
+
+/// Tells the client why, and disconnects it.
+fn refuse(socket: &SocketRef, reason: &str) {
+    // The client may be gone already; there is nobody to tell then.
+    let _ = socket.emit("error", reason);
+    let _ = socket.clone().disconnect();
+}
+
+/// Pushes for ever; gives the reason when the client takes nothing.
+async fn push(socket: &SocketRef, mut feed: Feed, mut seat: Seat, kind: EventKind) -> &'static str {
+    loop {
+        match feed.read().await {
+            Ok(page) => {
+                let more = page.len() == PAGE;
+                for news in page {
+                    if news.kind == kind && !emit(socket, &(news.data, news.seq)).await {
+                        return "too slow a reader";
+                    }
+                    feed.position = news.seq;
+                }
+                if !more {
+                    seat.news().await;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot read events, trying again");
+                sleep(READ_AGAIN).await;
+            }
+        }
+    }
+}
+
+/// Hands a `status` to the client, waiting a while for one that is slow. The number comes as
+/// a second argument, which clients that do not know of it pass over.
+async fn emit(socket: &SocketRef, status: &(serde_json::Value, i64)) -> bool {
+    let deadline = Instant::now() + SLOW_LIMIT;
+    loop {
+        match socket.emit("status", status) {
+            Ok(()) => return true,
+            Err(SendError::Socket(SocketError::InternalChannelFull)) if Instant::now() < deadline => {
+                sleep(SLOW_PAUSE).await
+            }
+            Err(_) => return false,
+        }
+    }
+}
+
+/// The routes below [`PATH`]: whatever is asked for there, the server decides.
+pub(crate) fn routes() -> Vec<Route> {
+    [Method::Get, Method::Post].map(|method| Route::new(method, "/<..>", Door)).to_vec()
+}
+
+/// The door from Rocket to the server.
+#[derive(Clone)]
+struct Door;
+
+#[rocket::async_trait]
+impl Handler for Door {
+    async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> RouteOutcome<'r> {
+        let Some(server) = request.rocket().state::<Server>() else {
+            return Outcome::Forward((data, Status::NotFound));
+        };
+        match request.guard::<rocket_ws::WebSocket>().await {
+            Outcome::Success(socket) => upgrade(server.clone(), request, socket.accept_key().to_owned()),
+            _ => poll(server.clone(), request, data).await,
+        }
+    }
+}
+
+/// The request as the server reads it.
+fn translate<B>(request: &Request<'_>, body: B) -> Option<http::Request<B>> {
+    let mut translated = http::Request::builder().method(request.method().as_str()).uri(request.uri().to_string());
+    for header in request.headers().iter() {
+        translated = translated.header(header.name().as_str(), header.value());
+    }
+    translated.body(body).ok()
+}
+
+fn upgrade<'r>(server: Server, request: &Request<'_>, accept_key: String) -> RouteOutcome<'r> {
+    let Some(translated) = translate(request, ()) else { return Outcome::Error(Status::BadRequest) };
+    let mut response = Response::build();
+    response
+        .raw_header("Sec-WebSocket-Version", "13")
+        .raw_header("Sec-WebSocket-Accept", accept_key)
+        .upgrade("websocket", Upgrade { server, request: translated });
+    Outcome::Success(response.finalize())
+}
+
+/// An upgraded connection on its way to the server.
+struct Upgrade {
+    server: Server,
+    request: http::Request<()>,
+}
+
+#[rocket::async_trait]
+impl IoHandler for Upgrade {
+    async fn io(self: Pin<Box<Self>>, stream: IoStream) -> std::io::Result<()> {
+        let Self { mut server, request } = *Pin::into_inner(self);
+        Service::<(IoStream, http::Request<()>)>::call(&mut server.0, (stream, request))
+            .await
+            .map_err(|error| std::io::Error::other(error.to_string()))
+    }
+}
+
+async fn poll<'r>(mut server: Server, request: &'r Request<'_>, data: Data<'r>) -> RouteOutcome<'r> {
+    let body = match data.open(MAX_MESSAGE_BYTES.bytes()).into_bytes().await {
+        Ok(body) if body.is_complete() => body.into_inner(),
+        Ok(_) => return Outcome::Error(Status::PayloadTooLarge),
+        Err(_) => return Outcome::Error(Status::BadRequest),
+    };
+    let Some(translated) = translate(request, Full::new(Bytes::from(body))) else {
+        return Outcome::Error(Status::BadRequest);
+    };
+    // It cannot fail: its error is `Infallible`.
+    let Ok(answer) = Service::<http::Request<Full<Bytes>>>::call(&mut server.0, translated).await;
+    let (parts, body) = answer.into_parts();
+    let Ok(body) = body.collect().await;
+    let body = body.to_bytes();
+    let mut response = Response::build();
+    response.status(Status::new(parts.status.as_u16())).sized_body(body.len(), Cursor::new(body));
+    for (name, value) in &parts.headers {
+        if let Ok(value) = value.to_str() {
+            response.header(Header::new(name.as_str().to_owned(), value.to_owned()));
+        }
+    }
+    Outcome::Success(response.finalize())
+}
