@@ -31,7 +31,7 @@ use crate::auth::tokens::{TokenError, Tokens};
 use crate::db::{Db, RedisDb};
 use crate::rate_limit::RateLimits;
 use crate::realtime::hub::Hub;
-use crate::realtime::socket_io;
+use crate::realtime::{door, socket_io};
 
 /// The server: the whole map of URLs, and what the handlers share.
 ///
@@ -80,7 +80,7 @@ pub fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -
                 health::metrics,
             ],
         )
-        .mount(socket_io::PATH, socket_io::routes())
+        .mount(door::PATH, door::routes())
         .register("/", catchers![catchers::problem]))
 }
 

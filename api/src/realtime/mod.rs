@@ -5,6 +5,7 @@
 //! says that it is time to look. So nothing is missed, doubled or out of order,
 //! and nothing is kept in memory for a reader that is slow.
 
+pub(crate) mod door;
 mod feed;
 pub(crate) mod hub;
 pub(crate) mod relay;

@@ -1,0 +1,114 @@
+//! The door from Rocket to the Socket.IO server, which is a tower service.
+//!
+//! Polling requests go through it with their bodies buffered; a WebSocket's stream is handed to it.
+
+use std::io::Cursor;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use engineioxide::service::NotFoundService;
+use http_body_util::{BodyExt, Full};
+use rocket::data::{IoHandler, IoStream, ToByteUnit};
+use rocket::http::{Header, Method, Status};
+use rocket::outcome::Outcome;
+use rocket::route::{Handler, Outcome as RouteOutcome, Route};
+use rocket::{Data, Request, Response};
+use socketioxide::service::SocketIoService;
+use tower_service::Service;
+
+/// Where the reference's clients look for it.
+pub(crate) const PATH: &str = "/socket.io";
+
+/// Clients have little to say here.
+pub(super) const MAX_MESSAGE_BYTES: u64 = 16 * 1024;
+
+/// The server of Socket.IO: one for all requests.
+#[derive(Clone)]
+pub(super) struct Server(SocketIoService<NotFoundService>);
+
+impl Server {
+    pub(super) fn new(service: SocketIoService<NotFoundService>) -> Self {
+        Self(service)
+    }
+}
+
+/// The routes below [`PATH`]: whatever is asked for there, the server decides.
+pub(crate) fn routes() -> Vec<Route> {
+    [Method::Get, Method::Post].map(|method| Route::new(method, "/<..>", Door)).to_vec()
+}
+
+/// What answers below [`PATH`].
+#[derive(Clone)]
+struct Door;
+
+#[rocket::async_trait]
+impl Handler for Door {
+    async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> RouteOutcome<'r> {
+        let Some(server) = request.rocket().state::<Server>() else {
+            return Outcome::Forward((data, Status::NotFound));
+        };
+        match request.guard::<rocket_ws::WebSocket>().await {
+            Outcome::Success(socket) => upgrade(server.clone(), request, socket.accept_key().to_owned()),
+            _ => poll(server.clone(), request, data).await,
+        }
+    }
+}
+
+/// The request as the server reads it.
+fn translate<B>(request: &Request<'_>, body: B) -> Option<http::Request<B>> {
+    let mut translated = http::Request::builder().method(request.method().as_str()).uri(request.uri().to_string());
+    for header in request.headers().iter() {
+        translated = translated.header(header.name().as_str(), header.value());
+    }
+    translated.body(body).ok()
+}
+
+fn upgrade<'r>(server: Server, request: &Request<'_>, accept_key: String) -> RouteOutcome<'r> {
+    let Some(translated) = translate(request, ()) else { return Outcome::Error(Status::BadRequest) };
+    let mut response = Response::build();
+    response
+        .raw_header("Sec-WebSocket-Version", "13")
+        .raw_header("Sec-WebSocket-Accept", accept_key)
+        .upgrade("websocket", Upgrade { server, request: translated });
+    Outcome::Success(response.finalize())
+}
+
+/// An upgraded connection on its way to the server.
+struct Upgrade {
+    server: Server,
+    request: http::Request<()>,
+}
+
+#[rocket::async_trait]
+impl IoHandler for Upgrade {
+    async fn io(self: Pin<Box<Self>>, stream: IoStream) -> std::io::Result<()> {
+        let Self { mut server, request } = *Pin::into_inner(self);
+        Service::<(IoStream, http::Request<()>)>::call(&mut server.0, (stream, request))
+            .await
+            .map_err(|error| std::io::Error::other(error.to_string()))
+    }
+}
+
+async fn poll<'r>(mut server: Server, request: &'r Request<'_>, data: Data<'r>) -> RouteOutcome<'r> {
+    let body = match data.open(MAX_MESSAGE_BYTES.bytes()).into_bytes().await {
+        Ok(body) if body.is_complete() => body.into_inner(),
+        Ok(_) => return Outcome::Error(Status::PayloadTooLarge),
+        Err(_) => return Outcome::Error(Status::BadRequest),
+    };
+    let Some(translated) = translate(request, Full::new(Bytes::from(body))) else {
+        return Outcome::Error(Status::BadRequest);
+    };
+    // It cannot fail: its error is `Infallible`.
+    let Ok(answer) = Service::<http::Request<Full<Bytes>>>::call(&mut server.0, translated).await;
+    let (parts, body) = answer.into_parts();
+    let Ok(body) = body.collect().await;
+    let body = body.to_bytes();
+    let mut response = Response::build();
+    response.status(Status::new(parts.status.as_u16())).sized_body(body.len(), Cursor::new(body));
+    for (name, value) in &parts.headers {
+        if let Ok(value) = value.to_str() {
+            response.header(Header::new(name.as_str().to_owned(), value.to_owned()));
+        }
+    }
+    Outcome::Success(response.finalize())
+}
