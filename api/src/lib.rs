@@ -33,13 +33,24 @@ use crate::rate_limit::RateLimits;
 use crate::realtime::hub::Hub;
 use crate::realtime::{door, socket_io};
 
+/// Why the server cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// Tokens cannot be signed.
+    #[error(transparent)]
+    Tokens(#[from] TokenError),
+    /// The threads that hash passwords cannot be started.
+    #[error("the threads that hash passwords cannot be started: {0}")]
+    Threads(std::io::Error),
+}
+
 /// The server: the whole map of URLs, and what the handlers share.
 ///
 /// # Errors
-/// When the secret that signs tokens is missing or weak.
-pub fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Result<Rocket<Build>, TokenError> {
+/// When the secret that signs tokens is missing or weak, or threads cannot be started.
+pub fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Result<Rocket<Build>, BootError> {
     let tokens = Tokens::new(&settings.auth)?;
-    let hasher = Hasher::new(&settings.auth);
+    let hasher = Hasher::new(&settings.auth).map_err(BootError::Threads)?;
     let limits = RateLimits::new(&settings.rate_limits);
     let relay = realtime::relay::fairing(settings.databases.redis.clone());
     let figment = Figment::from(rocket::Config::default()).merge(figment);
@@ -113,7 +124,7 @@ async fn refuse_default_admin(rocket: Rocket<Build>) -> Result<Rocket<Build>, Ro
             Err(rocket)
         }
         Err(error) => {
-            tracing::warn!(%error, "PostgreSQL is away, so the default admin could not be looked for");
+            tracing::warn!(%error, "the default admin could not be looked for; is PostgreSQL there, with its schema?");
             Ok(rocket)
         }
     }

@@ -59,7 +59,14 @@ impl Fairing for Requests {
         let status = response.status().code;
         let route = request.route().map_or_else(|| "none".to_owned(), |route| route.uri.to_string());
         let method = request.method().as_str();
-        tracing::info!(request_id = id, method, route, status, us = elapsed.as_micros(), "request");
+        tracing::info!(
+            request_id = id,
+            method,
+            route,
+            status,
+            us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+            "request"
+        );
         metrics::counter!("http_requests_total", "method" => method, "route" => route.clone(), "status" => status.to_string())
             .increment(1);
         metrics::histogram!("http_request_duration_seconds", "route" => route).record(elapsed);

@@ -243,7 +243,7 @@ pub(crate) enum MigrateCommand {
     #[command(after_help = "\
 Examples:
   shopctl migrate run
-  DATABASE_URL=postgres://… shopctl migrate run")]
+  DATABASE_URL=postgres://… REDIS_URL=redis://… shopctl migrate run")]
     Run(MigrateRunArgs),
 
     /// List the migrations and whether the database has them
@@ -261,7 +261,7 @@ Examples:
 
     /// Delete the whole shop and start afresh
     ///
-    /// Asks first, and refuses a database that is marked production.
+    /// Asks first, and refuses a database that is not marked development.
     #[command(after_help = "\
 Examples:
   shopctl migrate reset

@@ -23,7 +23,9 @@ impl Shop {
     /// The shop that `DATABASE_URL` and `REDIS_URL` name, or else the one that runs in `dir`.
     pub(crate) fn find(dir: &Path) -> Result<Self, Failure> {
         // A database that the environment names is not the stack's, whatever runs here.
-        let named = ["DATABASE_URL", "DATABASE_URL_FILE"].iter().any(|name| std::env::var_os(name).is_some());
+        let named = ["DATABASE_URL", "DATABASE_URL_FILE"]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
         let running = find_running(dir)
             .filter(|_| !named)
             .map(|state| Urls { database: state.database_url, redis: state.redis_url });

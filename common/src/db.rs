@@ -72,16 +72,17 @@ pub async fn schema_state(pool: &PgPool) -> Result<SchemaState, sqlx::Error> {
     }
 }
 
-/// What a database was marked as when it was migrated first.
+/// Whether a database was marked as one for development when it was migrated first. One that is no
+/// shop's has no mark.
 ///
 /// # Errors
 /// When PostgreSQL cannot be asked.
-pub async fn is_marked_production(pool: &PgPool) -> Result<bool, sqlx::Error> {
+pub async fn is_marked_development(pool: &PgPool) -> Result<bool, sqlx::Error> {
     let exists: bool = sqlx::query_scalar("SELECT to_regclass('installation') IS NOT NULL").fetch_one(pool).await?;
     if !exists {
         return Ok(false);
     }
-    sqlx::query_scalar("SELECT EXISTS (SELECT FROM installation WHERE environment = 'production')")
+    sqlx::query_scalar("SELECT EXISTS (SELECT FROM installation WHERE environment = 'development')")
         .fetch_one(pool)
         .await
 }

@@ -71,7 +71,15 @@ async fn a_production_database_has_no_default_password_and_is_not_reset(pool: Pg
 
     let refused = shopctl(&shop.with("ROCKET_PROFILE", "development"), &["migrate", "reset", "--yes"]);
     assert_eq!(refused.status.code(), Some(4));
-    assert!(stderr(&refused).contains("marked production"));
+    assert!(stderr(&refused).contains("not marked development"));
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_database_that_is_no_shops_is_not_reset(pool: PgPool) {
+    sqlx::query("CREATE TABLE foreign_app (id int)").execute(&pool).await.unwrap();
+    let refused = shopctl(&Environment::new(&pool), &["migrate", "reset", "--yes"]);
+    assert_eq!(refused.status.code(), Some(4), "{}", stderr(&refused));
+    sqlx::query("SELECT FROM foreign_app").fetch_all(&pool).await.unwrap();
 }
 
 #[test]

@@ -268,7 +268,7 @@ impl Runner {
             claim = claim.job.claims,
             outcome = settlement.outcome.name(),
             code = settlement.outcome.code().unwrap_or(""),
-            gateway_us = elapsed.as_micros(),
+            gateway_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             settled = ?settled,
             "attempt"
         );

@@ -1,41 +1,111 @@
 //! Hashing passwords without starving anything else.
 
-use std::sync::Arc;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use shop_common::config;
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
+use tokio::sync::oneshot;
 
 use crate::error::ApiError;
 
+type Work = Box<dyn FnOnce() + Send>;
+
 /// A few threads for hashing and a short queue before them. Each hash takes 19 MiB
 /// and tens of milliseconds of a core: what does not fit is refused, not piled up.
-pub(crate) struct Hasher {
-    threads: Arc<Semaphore>,
-    places: Arc<Semaphore>,
-}
+///
+/// The threads are the hasher's own, and always the same. On tokio's blocking pool each
+/// hash may run on another thread, and the allocator keeps 19 MiB for every one of them.
+pub(crate) struct Hasher(SyncSender<Work>);
 
 impl Hasher {
-    pub(crate) fn new(settings: &config::Auth) -> Self {
-        let threads = settings.hash_threads.max(1);
-        Self {
-            threads: Arc::new(Semaphore::new(threads)),
-            places: Arc::new(Semaphore::new(threads + settings.hash_queue)),
+    /// Starts the threads; they end with the hasher.
+    pub(crate) fn new(settings: &config::Auth) -> io::Result<Self> {
+        let (sender, receiver) = sync_channel(settings.hash_queue);
+        let receiver = Arc::new(Mutex::new(receiver));
+        for number in 1..=settings.hash_threads.max(1) {
+            let receiver = Arc::clone(&receiver);
+            thread::Builder::new().name(format!("hash-{number}")).spawn(move || serve(&receiver))?;
         }
+        Ok(Self(sender))
     }
 
-    /// Runs work on a thread for hashing.
+    /// Runs work on a thread for hashing. A client that hangs up does not stop it.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ApiError> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ApiError::Overloaded)?;
-        let thread = Arc::clone(&self.threads).acquire_owned().await.map_err(|_| ApiError::Overloaded)?;
-        // The permits go with the work: a client that hangs up frees no thread that still hashes.
-        let done = spawn_blocking(move || {
-            let _permits = (place, thread);
-            work()
+        let (answer, answered) = oneshot::channel();
+        let work = Box::new(move || {
+            // Nobody may be waiting any more.
+            let _ = answer.send(work());
         });
-        done.await.map_err(|error| ApiError::Internal(error.to_string()))
+        self.0.try_send(work).map_err(|error| match error {
+            TrySendError::Full(_) => ApiError::Overloaded,
+            TrySendError::Disconnected(_) => ApiError::Internal("no thread hashes".to_owned()),
+        })?;
+        answered.await.map_err(|_| ApiError::Internal("hashing panicked".to_owned()))
+    }
+}
+
+/// Takes one piece of work after the other, until the hasher is gone.
+fn serve(receiver: &Mutex<Receiver<Work>>) {
+    loop {
+        let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(work) = next else { return };
+        // A panic loses its own answer, not the thread.
+        let _ = catch_unwind(AssertUnwindSafe(work));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hasher(hash_threads: usize, hash_queue: usize) -> Hasher {
+        Hasher::new(&config::Auth {
+            jwt_secret: None,
+            issuer: String::new(),
+            audience: String::new(),
+            token_seconds: 1,
+            hash_threads,
+            hash_queue,
+        })
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn work_is_done_by_the_same_threads_and_a_panic_loses_its_own_answer_only() {
+        let hasher = hasher(1, 8);
+        let first = hasher.run(|| thread::current().id()).await.unwrap();
+        assert!(hasher.run(|| assert_eq!(1, 2)).await.is_err());
+        assert_eq!(hasher.run(|| thread::current().id()).await.unwrap(), first);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_refused_at_once() {
+        let hasher = Arc::new(hasher(1, 1));
+        let (started, has_started) = oneshot::channel();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let busy = Arc::clone(&hasher);
+        let running = tokio::spawn(async move {
+            busy.run(move || {
+                let _ = started.send(());
+                released.recv()
+            })
+            .await
+        });
+        has_started.await.unwrap();
+        let (queued, waits) = (Arc::clone(&hasher), Arc::clone(&hasher));
+        let waiting = tokio::spawn(async move { queued.run(|| 7).await });
+        tokio::task::yield_now().await;
+
+        assert!(matches!(waits.run(|| 8).await, Err(ApiError::Overloaded)));
+
+        release.send(()).unwrap();
+        running.await.unwrap().unwrap().unwrap();
+        assert_eq!(waiting.await.unwrap().unwrap(), 7);
     }
 }

@@ -42,8 +42,8 @@ impl Feed {
         })
     }
 
-    /// The next events. An order comes whole, as `GET /orders/{id}` gives it, with the status
-    /// that it had at the event.
+    /// The next events. An order comes whole, as `GET /orders/{id}` gives it now, but with the
+    /// status that it had at the event.
     pub(super) async fn read(&self) -> Result<Vec<News>, sqlx::Error> {
         let limit = u32::try_from(PAGE).unwrap_or(u32::MAX);
         let events = events::after(&self.pool, self.user, self.position, limit).await?;

@@ -111,11 +111,11 @@ fn write_next(folder: &Path, name: &str) -> Result<PathBuf, Failure> {
     Ok(path)
 }
 
-/// Drops everything and starts afresh. Never on a database that is marked production.
+/// Drops everything and starts afresh. Only on a database that is marked as one for development.
 pub(crate) async fn reset(args: &MigrateResetArgs) -> Result<(), Failure> {
     let shop = Shop::find(&args.home.dir)?;
-    if db::is_marked_production(&shop.pool).await.map_err(database)? {
-        return Err(Failure::new(Exit::Refused, "this database is marked production, it is not reset")
+    if !db::is_marked_development(&shop.pool).await.map_err(database)? {
+        return Err(Failure::new(Exit::Refused, "this database is not marked development, it is not reset")
             .next("if you really mean it, drop the database with PostgreSQL's own tools"));
     }
     let (orders, users) = counts(&shop.pool).await?;
@@ -132,11 +132,6 @@ pub(crate) async fn reset(args: &MigrateResetArgs) -> Result<(), Failure> {
 }
 
 async fn counts(pool: &PgPool) -> Result<(i64, i64), Failure> {
-    let fresh: bool =
-        sqlx::query_scalar("SELECT to_regclass('orders') IS NULL").fetch_one(pool).await.map_err(database)?;
-    if fresh {
-        return Ok((0, 0));
-    }
     sqlx::query_as("SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM users)")
         .fetch_one(pool)
         .await

@@ -16,7 +16,7 @@ use crate::payments::PaymentMethod;
 /// Keys are scoped by what they were used for.
 pub(super) const ROUTE: &str = "POST /orders";
 
-/// What is kept for how long under a key.
+/// How long an answer is kept, in hours.
 pub const KEPT_HOURS: i32 = 24;
 
 /// A client's name for a request, 1 to 255 bytes of visible ASCII and spaces.
@@ -26,7 +26,7 @@ pub struct IdempotencyKey(String);
 
 /// The text is no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an idempotency key must have 1 to 255 visible ASCII characters")]
+#[error("an idempotency key must have 1 to 255 printable ASCII characters")]
 pub struct IdempotencyKeyError;
 
 impl IdempotencyKey {
@@ -95,7 +95,8 @@ pub(super) enum KeyState {
 
 /// Locks the keys until the transaction ends and says what is known of each, in their order.
 ///
-/// Two statements on purpose: what the first one had to wait for, only a later snapshot sees.
+/// Two statements on purpose: a snapshot that was taken before the lock was free would not
+/// show what its holder has just committed.
 pub(super) async fn look_up(
     connection: &mut PgConnection,
     keys: &[(UserId, &IdempotencyKey, Fingerprint)],
