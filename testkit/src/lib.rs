@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot be set up has failed")]
 
 pub mod binaries;
+pub mod link;
 pub mod proxy;
 
 use std::sync::Arc;
