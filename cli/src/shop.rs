@@ -5,6 +5,7 @@ use std::path::Path;
 use shop_common::config::{self, Settings};
 use shop_common::db;
 use shop_common::redis::Redis;
+use shop_common::verify::Ledger;
 use sqlx::PgPool;
 
 use crate::exit::{Exit, Failure};
@@ -17,6 +18,8 @@ pub(crate) struct Shop {
     pub(crate) redis: Redis,
     /// Whether this is (or becomes) a shop for production.
     pub(crate) production: bool,
+    /// Where the gateway keeps its books.
+    pub(crate) ledger: Ledger,
 }
 
 impl Shop {
@@ -47,8 +50,13 @@ impl Shop {
             private.map(|urls| [("DATABASE_URL", urls.database.as_str()), ("REDIS_URL", urls.redis.as_str())]);
         let (_, settings) = config::load_or(fallback.as_ref().map_or(&[], |urls| urls.as_slice()))
             .map_err(|error| Failure::new(Exit::Refused, error))?;
-        let Settings { databases, .. } = settings;
-        Ok(Self { pool: db::pool(&databases.pg)?, redis: Redis::connect(&databases.redis)?, production })
+        let Settings { databases, gateway, .. } = settings;
+        Ok(Self {
+            pool: db::pool(&databases.pg)?,
+            redis: Redis::connect(&databases.redis)?,
+            production,
+            ledger: Ledger::of(&gateway),
+        })
     }
 }
 

@@ -76,7 +76,7 @@ pub struct Settings {
     pub jobs: Jobs,
     /// The worker daemon.
     pub worker: Worker,
-    /// The simulated gateway.
+    /// The payment gateway.
     pub gateway: Gateway,
 }
 
@@ -221,10 +221,12 @@ impl Worker {
     }
 }
 
-/// The simulated gateway.
+/// The payment gateway.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Gateway {
-    /// How long a charge takes.
+    /// Where the gateway answers over HTTP; the built-in simulated one where there is none.
+    pub url: Option<String>,
+    /// How long a charge of the simulated gateway takes.
     pub latency_ms: u64,
     /// Share of charges with method `test` that are approved, 0 to 1.
     pub success_rate: f64,

@@ -2,18 +2,27 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use shop_common::db::MIGRATOR;
-use shop_common::verify;
+use shop_common::verify::{self, Ledger};
 use shop_testkit::Shop;
 use sqlx::{AssertSqlSafe, PgPool};
 
 /// A shop with one order, into whose books somebody writes by hand; and which invariants then speak.
 async fn broken_by(pool: PgPool, sql: &'static str) -> Vec<&'static str> {
+    let shop = scribbled(pool, sql).await;
+    broken(&shop, Ledger::Here).await
+}
+
+async fn scribbled(pool: PgPool, sql: &'static str) -> Shop {
     let shop = Shop::new(pool);
     let mug = shop.product("2", 5).await;
     shop.order(shop.customer().await, &[(mug, 2)], "test").await;
     shop.assert_sound().await;
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&shop.pool).await.unwrap();
-    let findings = verify::verify(&shop.pool).await.unwrap();
+    shop
+}
+
+async fn broken(shop: &Shop, books: Ledger) -> Vec<&'static str> {
+    let findings = verify::verify(&shop.pool, books).await.unwrap();
     findings.iter().filter(|finding| !finding.violations.is_empty()).map(|finding| finding.invariant).collect()
 }
 
@@ -64,6 +73,35 @@ async fn a_charge_that_the_shop_does_not_know_breaks_i2(pool: PgPool) {
     let sql = "INSERT INTO simulated_gateway.charges (key, payment, amount_minor, currency, method, state)
                VALUES ('x:1', 'x', 1, 'USD', 'test', 'captured')";
     assert_eq!(broken_by(pool, sql).await, ["I2"]);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_payment_that_is_not_as_far_as_its_order_breaks_i2_wherever_the_ledger_is(pool: PgPool) {
+    let shop = scribbled(pool, "UPDATE payments SET status = 'FAILED'").await;
+    assert_eq!(broken(&shop, Ledger::Here).await, ["I2"]);
+    assert_eq!(broken(&shop, Ledger::Elsewhere).await, ["I2"]);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_payment_of_another_amount_than_its_order_breaks_i2_wherever_the_ledger_is(pool: PgPool) {
+    let shop = scribbled(pool, "UPDATE payments SET amount_minor = amount_minor + 1").await;
+    assert_eq!(broken(&shop, Ledger::Elsewhere).await, ["I2"]);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_ledger_that_is_elsewhere_is_not_looked_for_here(pool: PgPool) {
+    let sql = "UPDATE orders SET status = 'COMPLETED'; UPDATE jobs SET state = 'completed';
+               UPDATE payments SET status = 'COMPLETED', reference = 'by another gateway'";
+    assert!(broken(&scribbled(pool, sql).await, Ledger::Elsewhere).await.is_empty());
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_charge_that_was_given_back_counts_no_more(pool: PgPool) {
+    let sql = "INSERT INTO simulated_gateway.charges (key, payment, amount_minor, currency, method, state)
+               SELECT id || ':1', id, amount_minor, currency, method, 'refunded' FROM payments;
+               UPDATE orders SET status = 'FAILED'; UPDATE payments SET status = 'FAILED';
+               UPDATE jobs SET state = 'dead'; UPDATE products SET stock = stock + 2";
+    assert!(broken_by(pool, sql).await.is_empty());
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

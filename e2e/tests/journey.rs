@@ -4,7 +4,8 @@
 use futures::future::join_all;
 use serde_json::json;
 use shop_common::db::MIGRATOR;
-use shop_common::{seed, verify};
+use shop_common::seed;
+use shop_common::verify::{self, Ledger};
 use shop_e2e::{Caller, eventually, order, read};
 use shop_testkit::binaries::Environment;
 use shop_testkit::url_of;
@@ -28,7 +29,7 @@ async fn admin(pool: &PgPool, url: &str) -> Caller {
 }
 
 async fn assert_sound(pool: &PgPool) {
-    for finding in verify::verify(pool).await.unwrap() {
+    for finding in verify::verify(pool, Ledger::Here).await.unwrap() {
         assert!(finding.violations.is_empty(), "{}: {:#?}", finding.meaning, finding.violations);
     }
 }

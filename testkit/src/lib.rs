@@ -25,7 +25,7 @@ use shop_common::products::{self, Description, NewProduct, Price, ProductName, S
 use shop_common::redis::Redis;
 use shop_common::users::queries::NewUser;
 use shop_common::users::{self, Role};
-use shop_common::verify;
+use shop_common::verify::{self, Ledger};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -120,7 +120,7 @@ impl Shop {
 
     /// Asserts that all invariants hold.
     pub async fn assert_sound(&self) {
-        for finding in verify::verify(&self.pool).await.unwrap() {
+        for finding in verify::verify(&self.pool, Ledger::of(&self.settings.gateway)).await.unwrap() {
             assert!(
                 finding.violations.is_empty(),
                 "{} {}: {:#?}",

@@ -15,27 +15,38 @@ use std::sync::Arc;
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
 use rocket::figment::Figment;
-use shop_common::config::Settings;
+use shop_common::config::{self, Settings};
 use shop_common::db;
 use shop_common::redis::Redis;
+use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::payments::gateway::PaymentGateway;
+use crate::payments::remote::RemoteGateway;
 use crate::payments::simulated::SimulatedGateway;
 use crate::runner::Runner;
 use crate::upkeep::Upkeep;
 
+/// The gateway that the settings name, or the simulated one.
+fn gateway(settings: &config::Gateway, pool: &PgPool) -> anyhow::Result<Arc<dyn PaymentGateway>> {
+    Ok(match &settings.url {
+        Some(url) => Arc::new(RemoteGateway::new(url)?),
+        None => Arc::new(SimulatedGateway::new(pool.clone(), settings.clone())),
+    })
+}
+
 /// Runs the daemon until it is told to stop, and drains it.
 ///
 /// # Errors
-/// When a server's URL cannot be read, or the port for health and metrics is taken.
+/// When a server's or the gateway's URL cannot be read, or the port for health and metrics is taken.
 pub async fn run(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> anyhow::Result<()> {
     let pool = db::pool(&settings.databases.pg).context("DATABASE_URL")?;
     let wake = Arc::new(Notify::new());
     let heard = Arc::clone(&wake);
     let redis =
         Redis::connect_listening(&settings.databases.redis, move |_| heard.notify_one()).context("REDIS_URL")?;
-    let gateway = Arc::new(SimulatedGateway::new(pool.clone(), settings.gateway.clone()));
+    let gateway = gateway(&settings.gateway, &pool).context("gateway.url")?;
     let runner = Arc::new(Runner::new(pool.clone(), redis.clone(), gateway, &settings));
     // ROCKET_PORT moves any program; the file's `port` is the api's, and a worker has one of its own.
     let figment =

@@ -1,6 +1,6 @@
 //! `shopctl verify`: whether every number adds up.
 
-use shop_common::verify::{self, Finding};
+use shop_common::verify::{self, Finding, Ledger};
 
 use crate::args::{Format, ShopArgs};
 use crate::exit::{Exit, Failure};
@@ -10,7 +10,7 @@ use crate::shop::{Shop, database};
 /// Checks the invariants; fails with the rows that break one.
 pub(crate) async fn run(args: &ShopArgs) -> Result<(), Failure> {
     let shop = Shop::find(&args.home.dir)?;
-    let findings = verify::verify(&shop.pool).await.map_err(database)?;
+    let findings = verify::verify(&shop.pool, shop.ledger).await.map_err(database)?;
     let broken = findings.iter().filter(|finding| !finding.violations.is_empty()).count();
     match args.output {
         Format::Json => output::json(&findings)?,
@@ -21,6 +21,9 @@ pub(crate) async fn run(args: &ShopArgs) -> Result<(), Failure> {
             .next("the rows above say what; stop selling the products they name until it is clear why"));
     }
     output::note("all is well");
+    if shop.ledger == Ledger::Elsewhere {
+        output::note("the gateway keeps its own ledger: `shopctl payments reconcile` compares it");
+    }
     Ok(())
 }
 

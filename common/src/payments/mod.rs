@@ -82,6 +82,23 @@ impl ChargeKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The payment that it charges, unless this is no key that a shop has made.
+    pub fn payment(&self) -> Option<PaymentId> {
+        self.0.split_once(':')?.0.parse().ok()
+    }
+
+    /// The number of the charge, unless this is no key that a shop has made.
+    pub fn charge_no(&self) -> Option<i32> {
+        self.0.split_once(':')?.1.parse().ok()
+    }
+}
+
+/// A key as the books of a gateway have it, which may be anybody's.
+impl From<String> for ChargeKey {
+    fn from(key: String) -> Self {
+        Self(key)
+    }
 }
 
 /// What came of one claim of a payment's job.
@@ -151,6 +168,15 @@ mod tests {
         for ended in [Completed, Failed, Refunded] {
             assert!(!ended.can_become(Pending) && !ended.can_become(Failed) && !ended.can_become(ended));
         }
+    }
+
+    #[test]
+    fn a_key_says_whose_it_is_if_a_shop_has_made_it() {
+        let payment = PaymentId::new();
+        let key = ChargeKey::new(payment, 12);
+        assert_eq!((key.payment(), key.charge_no()), (Some(payment), Some(12)));
+        let foreign = ChargeKey::from("x:y".to_owned());
+        assert_eq!((foreign.payment(), foreign.charge_no()), (None, None));
     }
 
     #[test]

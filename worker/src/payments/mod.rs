@@ -2,4 +2,5 @@
 
 pub mod gateway;
 pub mod handler;
+pub mod remote;
 pub mod simulated;

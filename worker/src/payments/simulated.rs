@@ -81,23 +81,28 @@ impl Behaviour {
 
 /// What the gateway does with a charge that has not come to an end yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Act {
+pub enum Act {
+    /// Captures.
     Capture,
     /// Captures, and keeps the answer to itself.
     CaptureInSilence,
+    /// Refuses.
     Decline {
+        /// Why.
         code: String,
+        /// Whether a new charge, under a new key, may go better.
         retryable: bool,
     },
+    /// Does nothing, and says so.
     Fail,
     /// Does nothing, and does not say so.
     Silence,
 }
 
 /// Decides from the method, the number in the key and how often the key was sent.
-fn act(charge: &Charge, calls: i32, settings: &config::Gateway) -> Act {
+pub fn act(charge: &Charge, calls: i32, settings: &config::Gateway) -> Act {
     let calls = u32::try_from(calls).unwrap_or(0);
-    let charge_no: u32 = charge.key.as_str().rsplit(':').next().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let charge_no = charge.key.charge_no().and_then(|number| u32::try_from(number).ok()).unwrap_or(1);
     match Behaviour::of(charge.method.as_str()) {
         Behaviour::Success | Behaviour::Slow(_) => Act::Capture,
         Behaviour::Decline(code) => Act::Decline { code, retryable: false },
@@ -115,8 +120,17 @@ fn act(charge: &Charge, calls: i32, settings: &config::Gateway) -> Act {
     }
 }
 
+/// How long the gateway takes for a charge.
+pub fn latency(charge: &Charge, settings: &config::Gateway) -> Duration {
+    match Behaviour::of(charge.method.as_str()) {
+        Behaviour::Test => Duration::from_millis(settings.latency_ms),
+        Behaviour::Slow(ms) => Duration::from_millis(ms),
+        _ => Duration::ZERO,
+    }
+}
+
 /// A number from 0 to 1 that depends on the seed and the key only.
-fn draw(seed: u64, key: &str) -> f64 {
+pub fn draw(seed: u64, key: &str) -> f64 {
     let mut hasher = DefaultHasher::new();
     (seed, key).hash(&mut hasher);
     #[allow(clippy::cast_precision_loss, reason = "53 bits are precise enough to draw lots")]
@@ -134,7 +148,7 @@ struct Entry {
 impl Entry {
     /// What the books say about a key, if its charge has come to an end.
     fn outcome(&self, key: &str) -> Option<ChargeOutcome> {
-        let declined = |code: &str| ChargeOutcome::Declined { code: code.to_owned(), retryable: code == TRY_AGAIN };
+        let declined = |code: &str| ChargeOutcome::Declined { code: code.to_owned(), retryable: is_retryable(code) };
         match self.state.as_str() {
             "captured" | "refunded" => Some(ChargeOutcome::Approved { reference: reference(key) }),
             "declined" => Some(declined(self.code.as_deref().unwrap_or("declined"))),
@@ -144,7 +158,13 @@ impl Entry {
     }
 }
 
-fn reference(key: &str) -> String {
+/// Whether a charge that was declined with this code may go better under a new key.
+pub fn is_retryable(code: &str) -> bool {
+    code == TRY_AGAIN
+}
+
+/// What the gateway calls the charge of a key.
+pub fn reference(key: &str) -> String {
     format!("sim_{key}")
 }
 
@@ -195,14 +215,6 @@ impl SimulatedGateway {
         transaction.commit().await?;
         Ok(answer)
     }
-
-    fn latency(&self, charge: &Charge) -> Duration {
-        match Behaviour::of(charge.method.as_str()) {
-            Behaviour::Test => Duration::from_millis(self.settings.latency_ms),
-            Behaviour::Slow(ms) => Duration::from_millis(ms),
-            _ => Duration::ZERO,
-        }
-    }
 }
 
 #[async_trait]
@@ -211,7 +223,7 @@ impl PaymentGateway for SimulatedGateway {
         let (gateway, charge) = (self.clone(), charge.clone());
         // A task of its own: a caller that stops waiting does not stop the charge.
         let charging = tokio::spawn(async move {
-            tokio::time::sleep(gateway.latency(&charge)).await;
+            tokio::time::sleep(latency(&charge, &gateway.settings)).await;
             gateway.book(&charge).await
         });
         match charging.await {

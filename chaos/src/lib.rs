@@ -1,0 +1,3 @@
+//! What makes a shop's life hard, to see that its promises hold.
+
+pub mod gateway;

@@ -1,0 +1,158 @@
+//! A payment gateway in another process, over HTTP.
+//!
+//! Only an answer that reads as the protocol has it says anything. Everything else,
+//! a refused connection too, is "not known": the charge may have gone through.
+
+use async_trait::async_trait;
+use reqwest::{RequestBuilder, StatusCode, Url};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use shop_common::payments::ChargeKey;
+
+use super::gateway::{Charge, ChargeOutcome, Lookup, PaymentGateway, RefundOutcome, VoidOutcome};
+
+/// A gateway behind a URL. How long to wait for its answer is the caller's to say.
+#[derive(Debug, Clone)]
+pub struct RemoteGateway {
+    http: reqwest::Client,
+    base: Url,
+}
+
+/// Why no gateway can be behind a URL.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no http URL of a gateway, for example http://127.0.0.1:4000")]
+pub struct BadUrl(String);
+
+/// What the gateway says of a key.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    state: State,
+    reference: Option<String>,
+    code: Option<String>,
+    #[serde(default)]
+    retryable: bool,
+}
+
+/// How far the gateway says a key is.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Open,
+    Captured,
+    Declined,
+    Failed,
+    Voided,
+    Refunded,
+    None,
+}
+
+/// Nothing came that can be read; this is what was seen.
+struct NoAnswer(&'static str);
+
+impl RemoteGateway {
+    /// The gateway behind that URL.
+    ///
+    /// # Errors
+    /// When it is not a URL with `http://` and a host.
+    pub fn new(url: &str) -> Result<Self, BadUrl> {
+        let base: Url = url.parse().map_err(|_| BadUrl(url.to_owned()))?;
+        if base.scheme() != "http" || base.cannot_be_a_base() {
+            return Err(BadUrl(url.to_owned()));
+        }
+        Ok(Self { http: reqwest::Client::new(), base })
+    }
+
+    /// The URL of the charges, or of one of them, or of what is done to it.
+    fn url(&self, rest: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        // Only a URL that cannot be a base has no path, and `new` refuses those.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().push("charges").extend(rest);
+        }
+        url
+    }
+}
+
+/// Sends a request and reads the answer, whatever its status.
+async fn ask<T: DeserializeOwned>(request: RequestBuilder) -> Result<(StatusCode, T), NoAnswer> {
+    let seen = |error: reqwest::Error| {
+        tracing::debug!(%error, "no answer of the gateway that can be read");
+        NoAnswer(match (error.is_timeout(), error.is_decode()) {
+            (true, _) => "gateway_timeout",
+            (_, true) => "gateway_error",
+            _ => "gateway_unreachable",
+        })
+    };
+    let answer = request.send().await.map_err(seen)?;
+    let status = answer.status();
+    Ok((status, answer.json().await.map_err(seen)?))
+}
+
+#[async_trait]
+impl PaymentGateway for RemoteGateway {
+    async fn charge(&self, charge: &Charge) -> ChargeOutcome {
+        let body = serde_json::json!({
+            "key": charge.key.as_str(),
+            "payment": charge.payment,
+            "amountMinor": charge.amount.minor(),
+            "currency": charge.currency,
+            "method": charge.method,
+        });
+        match ask::<Answer>(self.http.post(self.url(&[])).json(&body)).await {
+            Ok((StatusCode::OK, Answer { state: State::Captured, reference: Some(reference), .. })) => {
+                ChargeOutcome::Approved { reference }
+            }
+            Ok((StatusCode::PAYMENT_REQUIRED, Answer { state: State::Declined, code: Some(code), retryable, .. })) => {
+                ChargeOutcome::Declined { code, retryable }
+            }
+            Ok((StatusCode::SERVICE_UNAVAILABLE, Answer { state: State::Failed, code, .. })) => {
+                ChargeOutcome::Transient { code: code.unwrap_or_else(|| "gateway_failed".to_owned()) }
+            }
+            Ok(_) => ChargeOutcome::Unknown { code: "gateway_error".to_owned() },
+            Err(NoAnswer(seen)) => ChargeOutcome::Unknown { code: seen.to_owned() },
+        }
+    }
+
+    async fn lookup(&self, key: &ChargeKey) -> Lookup {
+        let request = self.http.get(self.url(&[key.as_str()]));
+        let Ok((status, Answer { state, reference, code, retryable })) = ask(request).await else {
+            return Lookup::Unknown;
+        };
+        match (status, state, reference) {
+            (StatusCode::OK, State::Captured | State::Refunded, Some(reference)) => {
+                Lookup::Found(ChargeOutcome::Approved { reference })
+            }
+            (StatusCode::OK, State::Declined, _) => Lookup::Found(ChargeOutcome::Declined {
+                code: code.unwrap_or_else(|| "declined".to_owned()),
+                retryable,
+            }),
+            (StatusCode::OK, State::Voided, _) => {
+                Lookup::Found(ChargeOutcome::Declined { code: "voided".to_owned(), retryable: false })
+            }
+            (StatusCode::OK, State::Open, _) | (StatusCode::NOT_FOUND, State::None, _) => Lookup::NotFound,
+            _ => Lookup::Unknown,
+        }
+    }
+
+    async fn void(&self, key: &ChargeKey) -> VoidOutcome {
+        match ask::<Answer>(self.http.post(self.url(&[key.as_str(), "void"]))).await {
+            Ok((StatusCode::OK, Answer { state: State::Voided, .. })) => VoidOutcome::Voided,
+            Ok((StatusCode::CONFLICT, Answer { state: State::Captured, reference: Some(reference), .. })) => {
+                VoidOutcome::AlreadyCaptured { reference }
+            }
+            Ok(_) | Err(_) => VoidOutcome::Unknown,
+        }
+    }
+
+    async fn refund(&self, key: &ChargeKey) -> RefundOutcome {
+        match ask::<Answer>(self.http.post(self.url(&[key.as_str(), "refund"]))).await {
+            Ok((StatusCode::OK, Answer { state: State::Refunded, .. })) => RefundOutcome::Refunded,
+            // Of one that is captured it would be a contradiction.
+            Ok((StatusCode::CONFLICT, Answer { state, .. })) if state != State::Captured => {
+                RefundOutcome::NothingCaptured
+            }
+            Ok(_) | Err(_) => RefundOutcome::Unknown,
+        }
+    }
+}
