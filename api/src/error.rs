@@ -10,6 +10,7 @@ use serde::Serialize;
 use shop_common::id::ProductId;
 use shop_common::orders::decision::Refusal;
 use shop_common::orders::place::PlaceError;
+use shop_common::orders::status::OrderStatus;
 
 use crate::requests::RequestId;
 
@@ -48,6 +49,10 @@ pub(crate) enum ApiError {
     KeyReused,
     #[error("a request with this Idempotency-Key has not ended yet, send it again in a second")]
     KeyInFlight,
+    #[error("the order is being charged, look in a second how that ended")]
+    ChargeInFlight,
+    #[error("the order is {} already", .0.as_str())]
+    OrderAlreadyEnded(OrderStatus),
     #[error("too many requests, wait for {0} seconds")]
     RateLimited(u64),
     #[error("this user has {0} sockets open on this server already, close one first")]
@@ -103,6 +108,8 @@ impl ApiError {
             Self::Refused(Refusal::TotalTooLarge) => (Status::UnprocessableEntity, "total_too_large"),
             Self::KeyReused => (Status::UnprocessableEntity, "idempotency_key_reused"),
             Self::KeyInFlight => (Status::Conflict, "idempotency_key_in_flight"),
+            Self::ChargeInFlight => (Status::Conflict, "charge_in_flight"),
+            Self::OrderAlreadyEnded(_) => (Status::Conflict, "order_already_ended"),
             Self::RateLimited(_) => (Status::TooManyRequests, "rate_limited"),
             Self::TooManySockets(_) => (Status::TooManyRequests, "too_many_sockets"),
             Self::Overloaded => (Status::ServiceUnavailable, "overloaded"),
@@ -122,7 +129,9 @@ impl ApiError {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::RateLimited(seconds) => Some(*seconds),
-            Self::KeyInFlight | Self::Overloaded | Self::Unavailable | Self::OutcomeUnknown => Some(1),
+            Self::KeyInFlight | Self::ChargeInFlight | Self::Overloaded | Self::Unavailable | Self::OutcomeUnknown => {
+                Some(1)
+            }
             _ => None,
         }
     }

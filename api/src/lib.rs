@@ -85,6 +85,7 @@ pub fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -
                 orders::place,
                 orders::list,
                 orders::show,
+                orders::cancel,
                 realtime::websocket::open,
                 health::live,
                 health::ready,

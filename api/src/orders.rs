@@ -7,18 +7,20 @@ use rocket::response::{self, Responder, Response};
 use rocket::serde::json::Json;
 use rocket::{Request, State, get, post};
 use serde::Deserialize;
+use shop_common::events::Announcer;
 use shop_common::id::{OrderId, ProductId};
+use shop_common::orders::cancel::CancelError;
 use shop_common::orders::decision::{Decision, NewOrder, Placed};
 use shop_common::orders::idempotency::Answer;
 use shop_common::orders::place::Placement;
 use shop_common::orders::queries::{self, OrderColumn};
-use shop_common::orders::{Lines, Order, Quantity};
+use shop_common::orders::{self, Lines, Order, Quantity};
 use shop_common::pagination::{Direction, Page};
 use shop_common::payments::PaymentMethod;
 
 use crate::auth::guard::Caller;
 use crate::body::{Body, Object};
-use crate::db::Db;
+use crate::db::{Db, RedisDb};
 use crate::error::ApiError;
 use crate::idempotency::Key;
 use crate::paging::ListQuery;
@@ -78,13 +80,35 @@ pub(crate) async fn list(caller: Caller, query: ListQuery<'_>, db: &Db) -> Resul
 /// Somebody else's order is not found either: a customer cannot even learn that it exists.
 #[get("/orders/<id>")]
 pub(crate) async fn show(caller: Caller, id: &str, db: &Db) -> Result<Json<Order>, ApiError> {
-    let id: OrderId = id
-        .parse()
-        .map_err(|_| ApiError::InvalidParameter { parameter: "id", problem: "it must be a UUID".to_owned() })?;
+    let id = order_id(id)?;
     queries::find(db.pool(), caller.id, id)
         .await?
         .map(Json)
         .ok_or_else(|| ApiError::NotFound { what: "order", id: id.to_string() })
+}
+
+/// The same again for an order that is cancelled already, so that it can be sent again when its answer got lost.
+#[post("/orders/<id>/cancel")]
+pub(crate) async fn cancel(
+    caller: Caller,
+    _limit: Limited<Writes>,
+    id: &str,
+    db: &Db,
+    redis: &RedisDb,
+) -> Result<Json<Order>, ApiError> {
+    let id = order_id(id)?;
+    let announcer = Announcer::new(redis.redis().clone());
+    orders::cancel::cancel(db.pool(), &announcer, caller.id, id).await.map(Json).map_err(|error| match error {
+        CancelError::NotFound => ApiError::NotFound { what: "order", id: id.to_string() },
+        CancelError::ChargeInFlight => ApiError::ChargeInFlight,
+        CancelError::AlreadyEnded(status) => ApiError::OrderAlreadyEnded(status),
+        CancelError::Database(error) => error.into(),
+        CancelError::Unknown(_) | CancelError::Silent => ApiError::OutcomeUnknown,
+    })
+}
+
+fn order_id(id: &str) -> Result<OrderId, ApiError> {
+    id.parse().map_err(|_| ApiError::InvalidParameter { parameter: "id", problem: "it must be a UUID".to_owned() })
 }
 
 /// What a decision is on the wire. It may be kept under a key and given again, so nothing of this request is in it.

@@ -16,6 +16,8 @@ pub static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 const COMMIT_LOOKUP: Duration = Duration::from_secs(10);
 /// Longer than any statement and the look for a lost commit take together.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a transaction that falls victim to a deadlock is tried.
+pub(crate) const DEADLOCK_TRIES: usize = 3;
 const COMMIT_LOOKUP_PAUSE: Duration = Duration::from_millis(50);
 
 /// A pool that connects when it is first used, so that a daemon starts while PostgreSQL is away.

@@ -225,6 +225,40 @@ async fn a_customer_sees_their_own_orders_only(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
+async fn an_order_is_cancelled_by_its_customer_until_it_has_ended(pool: PgPool) {
+    let shop = Environment::new(&pool);
+    let api = shop.api();
+    seed::admin(&pool, false).await.unwrap();
+    let admin = Caller::login(&api.url, seed::ADMIN_EMAIL, "password").await;
+    let (ada, bob) = (Caller::customer(&api.url, "ada").await, Caller::customer(&api.url, "bob").await);
+    let mug = admin.post("/products", json!({ "name": "Mug", "price": 1, "stock": 3 })).await.json["id"].clone();
+    let mug = mug.as_str().unwrap();
+    let id = ada.order(mug, 2, "pm_sim_success").await.json["id"].as_str().unwrap().to_owned();
+    let path = format!("/orders/{id}/cancel");
+
+    assert_problem(&Caller::nobody(&api.url).post(&path, json!({})).await, 401, "token_missing");
+    assert_problem(&bob.post(&path, json!({})).await, 404, "not_found");
+    assert_problem(&ada.post("/orders/7/cancel", json!({})).await, 400, "invalid_parameter");
+    let cancelled = read(ada.request(Method::POST, &path).send().await.unwrap()).await;
+    let again = ada.post(&path, json!({})).await;
+
+    assert_eq!((cancelled.status, &cancelled.json["status"]), (200, &json!("CANCELLED")), "{}", cancelled.text);
+    assert_eq!((again.status, &again.text), (200, &cancelled.text));
+    assert_eq!(ada.get(&format!("/orders/{id}")).await.text, cancelled.text);
+    assert_eq!(ada.get(&format!("/products/{mug}")).await.json["stock"], 3);
+
+    let slow = ada.order(mug, 1, "pm_sim_slow_3000").await.json["id"].as_str().unwrap().to_owned();
+    let _worker = shop.worker();
+    ada.order_becomes(&slow, "PROCESSING").await;
+    let refused = ada.post(&format!("/orders/{slow}/cancel"), json!({})).await;
+    assert_problem(&refused, 409, "charge_in_flight");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    ada.order_becomes(&slow, "COMPLETED").await;
+    assert_problem(&ada.post(&format!("/orders/{slow}/cancel"), json!({})).await, 409, "order_already_ended");
+    assert_eq!(ada.get(&format!("/orders/{id}")).await.json["status"], "CANCELLED");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
 async fn a_good_token_of_a_user_who_is_gone_is_not_good_any_more(pool: PgPool) {
     let (_api, admin, ada) = shop(&pool).await;
     let mug = admin.post("/products", json!({ "name": "Mug", "price": 1, "stock": 3 })).await.json["id"].clone();

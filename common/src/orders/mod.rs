@@ -1,6 +1,7 @@
 //! Orders: a customer's cart with the prices of the moment, and its road to the end.
 
 mod batch;
+pub mod cancel;
 pub mod claim;
 pub mod decision;
 pub mod idempotency;
@@ -9,6 +10,7 @@ pub mod queries;
 pub mod settle;
 mod shelf;
 pub mod status;
+mod told;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

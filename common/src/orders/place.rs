@@ -26,9 +26,6 @@ use crate::redis::Redis;
 /// How long a request with a key that is in flight waits before it looks again.
 const KEY_POLL: Duration = Duration::from_millis(50);
 
-/// How often a transaction that falls victim to a deadlock is tried.
-const DEADLOCK_TRIES: usize = 3;
-
 /// Why there is no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PlaceError {
@@ -137,7 +134,7 @@ impl Context {
 
     /// One transaction, tried again when it fell victim to a deadlock.
     async fn place_together(&self, orders: &[NewOrder], locks: Locks) -> Result<Vec<Verdict>, PlaceError> {
-        for _ in 1..DEADLOCK_TRIES {
+        for _ in 1..db::DEADLOCK_TRIES {
             match self.transact(orders, locks).await {
                 Err(PlaceError::Database(error)) if db::is_deadlock(&error) => {
                     tracing::warn!(%error, orders = orders.len(), "a group of orders met a deadlock, trying again");

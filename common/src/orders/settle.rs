@@ -9,8 +9,9 @@ use std::time::Duration;
 use sqlx::{PgConnection, PgPool};
 
 use super::status::OrderStatus;
+use super::told::{self, PaymentTold};
 use crate::db::{self, CommitError, Locks, TransactionId, Witness};
-use crate::events::{self, Announcer, EventKind, NewEvent};
+use crate::events::{self, Announcer, NewEvent};
 use crate::id::{JobId, OrderId, PaymentId, UserId};
 use crate::jobs::queue::Lease;
 use crate::jobs::{JobState, Token};
@@ -18,7 +19,7 @@ use crate::money::{Currency, Money};
 use crate::payments::next::{self, History, Next, Policy};
 use crate::payments::{ChargeKey, Outcome, PaymentMethod, PaymentStatus};
 use crate::products;
-use crate::time::{self, Timestamp};
+use crate::time::Timestamp;
 
 /// What came of a claim.
 #[derive(Debug, Clone)]
@@ -225,12 +226,7 @@ impl Changes {
             error: settlement.outcome.code().map(str::to_owned),
         });
         self.tell_payment(row, settlement, payment, None);
-        self.events.push(NewEvent {
-            user_id: row.user_id,
-            order_id: row.order_id,
-            kind: EventKind::OrderStatus,
-            data: serde_json::json!({ "status": order }),
-        });
+        self.events.push(told::order_is(order, row.order_id, row.user_id));
         Settled::Ended(order)
     }
 
@@ -249,23 +245,19 @@ impl Changes {
     }
 
     fn tell_payment(&mut self, row: &Row, settlement: &Settlement, status: PaymentStatus, next: Option<Timestamp>) {
-        self.events.push(NewEvent {
+        let told = PaymentTold {
             user_id: row.user_id,
             order_id: row.order_id,
-            kind: EventKind::PaymentStatus,
-            data: serde_json::json!({
-                "orderId": row.order_id,
-                "paymentId": row.payment_id,
-                "amount": row.amount_minor,
-                "currency": row.currency,
-                "paymentMethod": row.method,
-                "status": status,
-                "attempt": attempts_after(row, settlement),
-                "nextAttemptAt": next.map(|at| time::text(&at)),
-                "error": settlement.outcome.code(),
-                "createdBy": row.user_id,
-            }),
-        });
+            payment_id: row.payment_id,
+            amount: row.amount_minor,
+            currency: &row.currency,
+            method: &row.method,
+            status,
+            attempts: attempts_after(row, settlement),
+            next_attempt_at: next,
+            error: settlement.outcome.code(),
+        };
+        self.events.push(told.event());
     }
 
     async fn write(&self, connection: &mut PgConnection) -> Result<TransactionId, sqlx::Error> {

@@ -1,0 +1,175 @@
+//! Cancelling: a customer gives an order up before anybody may be charging it.
+//!
+//! While a key is open, money may be moving, and only the gateway can say whether
+//! it does: such an order is not cancelled, its settlement is on the way.
+
+use sqlx::{PgConnection, PgPool};
+
+use super::status::OrderStatus;
+use super::told::{self, PaymentTold};
+use super::{Order, queries};
+use crate::db::{self, CommitError, Locks, TransactionId, Witness};
+use crate::events::{self, Announcer, NewEvent};
+use crate::id::{OrderId, PaymentId, UserId};
+use crate::jobs::JobState;
+use crate::money::{Currency, Money};
+use crate::payments::{PaymentMethod, PaymentStatus};
+use crate::products;
+
+/// What is recorded as the reason, at the job and at the payment.
+const REASON: &str = "cancelled";
+
+/// Why an order was not cancelled.
+#[derive(Debug, thiserror::Error)]
+pub enum CancelError {
+    /// There is none, or it is somebody else's.
+    #[error("there is no such order")]
+    NotFound,
+    /// It may be charged at this moment.
+    #[error("the order is being charged")]
+    ChargeInFlight,
+    /// It has come to another end.
+    #[error("the order is {} already", .0.as_str())]
+    AlreadyEnded(OrderStatus),
+    /// The database refused. If it was asked for the order only after the commit, the order is cancelled.
+    #[error("PostgreSQL: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The connection broke in the commit and nobody could say what became of it.
+    #[error("it is not known whether the order was cancelled: {0}")]
+    Unknown(sqlx::Error),
+    /// PostgreSQL does not answer; the order may be cancelled or not.
+    #[error("PostgreSQL does not answer")]
+    Silent,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    job_state: JobState,
+    attempts: i32,
+    order_status: OrderStatus,
+    payment_id: PaymentId,
+    payment_status: PaymentStatus,
+    open_key: Option<String>,
+    amount_minor: Money,
+    currency: Currency,
+    method: PaymentMethod,
+}
+
+/// Cancels a customer's order and gives it. One that is cancelled already is given as it is.
+///
+/// Redis is not told: the job that is still on its schedule is a ghost from now on, which
+/// the worker drops that claims it.
+///
+/// # Errors
+/// See [`CancelError`].
+pub async fn cancel(
+    pool: &PgPool,
+    announcer: &Announcer,
+    customer: UserId,
+    order: OrderId,
+) -> Result<Order, CancelError> {
+    let cancelling = {
+        let (pool, announcer) = (pool.clone(), announcer.clone());
+        async move {
+            for _ in 1..db::DEADLOCK_TRIES {
+                match transact(&pool, &announcer, customer, order).await {
+                    Err(CancelError::Database(error)) if db::is_deadlock(&error) => {
+                        tracing::warn!(%error, order_id = %order, "a cancellation met a deadlock, trying again");
+                    }
+                    result => return result,
+                }
+            }
+            transact(&pool, &announcer, customer, order).await
+        }
+    };
+    db::bounded(cancelling).await.ok_or(CancelError::Silent)??;
+    queries::find(pool, customer, order).await?.ok_or(CancelError::NotFound)
+}
+
+async fn transact(pool: &PgPool, announcer: &Announcer, customer: UserId, order: OrderId) -> Result<(), CancelError> {
+    let mut transaction = db::begin(pool, Locks::Usual).await?;
+    let row = lock(&mut transaction, customer, order).await?.ok_or(CancelError::NotFound)?;
+    if row.order_status == OrderStatus::Cancelled {
+        return Ok(());
+    }
+    if !row.order_status.can_become(OrderStatus::Cancelled) || !row.payment_status.can_become(PaymentStatus::Failed) {
+        return Err(CancelError::AlreadyEnded(row.order_status));
+    }
+    if row.open_key.is_some() || row.job_state == JobState::Running {
+        return Err(CancelError::ChargeInFlight);
+    }
+    let events = told(&row, customer, order);
+    let id = write(&mut transaction, order).await?;
+    products::queries::release_stock(&mut transaction, &[order]).await?;
+    events::append(&mut transaction, &events).await?;
+    db::commit(pool, transaction, id, &Cancelled(order)).await.map_err(|error| match error {
+        CommitError::RolledBack(error) => CancelError::Database(error),
+        CommitError::Unknown(error) => CancelError::Unknown(error),
+    })?;
+    announcer.announce(&events);
+    tracing::info!(order_id = %order, "order cancelled");
+    metrics::counter!("shop_orders_cancelled_total").increment(1);
+    Ok(())
+}
+
+/// The same lock order as a settlement's: job, order, payment.
+async fn lock(connection: &mut PgConnection, customer: UserId, order: OrderId) -> Result<Option<Row>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT j.state AS job_state, j.attempts, o.status AS order_status, p.id AS payment_id,
+                p.status AS payment_status, p.open_key, p.amount_minor, p.currency, p.method
+         FROM jobs j JOIN orders o ON o.id = j.order_id JOIN payments p ON p.order_id = o.id
+         WHERE o.id = $1 AND o.user_id = $2 FOR NO KEY UPDATE OF j, o, p",
+    )
+    .bind(order)
+    .bind(customer)
+    .fetch_optional(connection)
+    .await
+}
+
+async fn write(connection: &mut PgConnection, order: OrderId) -> Result<TransactionId, sqlx::Error> {
+    sqlx::query_scalar(
+        "WITH cancelled_job AS (
+             UPDATE jobs SET state = 'cancelled', last_error = $2, updated_at = now()
+             WHERE order_id = $1 AND state = 'scheduled'
+         ), cancelled_order AS (
+             UPDATE orders SET status = 'CANCELLED', updated_at = now()
+             WHERE id = $1 AND status IN ('PENDING', 'PROCESSING')
+         ), failed_payment AS (
+             UPDATE payments SET status = 'FAILED', last_error = $2, updated_at = now()
+             WHERE order_id = $1 AND status = 'PENDING' AND open_key IS NULL
+         )
+         SELECT pg_current_xact_id()::text::bigint",
+    )
+    .bind(order)
+    .bind(REASON)
+    .fetch_one(connection)
+    .await
+}
+
+fn told(row: &Row, user_id: UserId, order_id: OrderId) -> Vec<NewEvent> {
+    let payment = PaymentTold {
+        user_id,
+        order_id,
+        payment_id: row.payment_id,
+        amount: row.amount_minor,
+        currency: &row.currency,
+        method: &row.method,
+        status: PaymentStatus::Failed,
+        attempts: row.attempts,
+        next_attempt_at: None,
+        error: Some(REASON),
+    };
+    vec![payment.event(), told::order_is(OrderStatus::Cancelled, order_id, user_id)]
+}
+
+/// Another request may have cancelled the same order. To its customer that is the same.
+struct Cancelled(OrderId);
+
+impl Witness for Cancelled {
+    async fn is_written(&self, pool: &PgPool) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM orders WHERE id = $1 AND status = 'CANCELLED')")
+            .bind(self.0)
+            .fetch_one(pool)
+            .await
+    }
+}
