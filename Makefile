@@ -4,14 +4,14 @@ SHELL := /bin/sh
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SHOPCTL := $(TARGET)/debug/shopctl
 
-.PHONY: up test check build coverage
+.PHONY: up test check build chaos chaos-proof chaos-programs coverage
 
 ## Run the whole shop on port 3000, in the foreground. Missing servers are installed.
 up: build
 	$(SHOPCTL) up --yes $(UP)
 
 ## Run every test against private servers on free ports. Needs nothing running, disturbs nothing that is.
-test: build
+test: build chaos-programs
 	$(SHOPCTL) services run --yes -- cargo test --workspace --locked $(TEST)
 
 ## What is checked besides the tests: format, lints, docs, dependencies.
@@ -22,6 +22,14 @@ check:
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny --locked check bans licenses sources
 
+## Rounds of faults against real programs: `make chaos SEED=7 ROUNDS=300`. Full disks (F9) take root.
+chaos: build chaos-programs
+	$(SHOPCTL) services run --yes -- $(TARGET)/debug/chaos --seed $(or $(SEED),1) --rounds $(or $(ROUNDS),30) $(CHAOS)
+
+## Plant each known bug in turn: every one must turn the rig red.
+chaos-proof: build chaos-programs
+	$(SHOPCTL) services run --yes -- $(TARGET)/debug/chaos --prove --seed $(or $(SEED),1) $(CHAOS)
+
 ## Which lines the tests reach, as a table. The programs that the end-to-end tests start are not counted.
 coverage: build
 	command -v cargo-tarpaulin >/dev/null || cargo install --locked cargo-tarpaulin
@@ -31,3 +39,7 @@ coverage: build
 
 build:
 	cargo build --workspace --bins --locked
+
+# The api and the worker with failpoints and planted bugs, under names of their own.
+chaos-programs:
+	cargo build -p shop-chaos --features chaos --bins --locked

@@ -10,7 +10,13 @@ use sqlx::{Executor, PgPool, Postgres, Transaction};
 use crate::config;
 
 /// The migrations of `migrations/`, compiled in.
-pub static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
+///
+/// A database that has newer ones is no fault: a release is rolled out program by program.
+pub static MIGRATOR: Migrator = {
+    let mut migrator = sqlx::migrate!("../migrations");
+    migrator.ignore_missing = true;
+    migrator
+};
 
 /// How long to look for the end of a transaction whose answer got lost.
 const COMMIT_LOOKUP: Duration = Duration::from_secs(10);

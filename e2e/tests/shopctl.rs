@@ -60,6 +60,21 @@ async fn a_fresh_database_is_migrated_seeded_and_reset(pool: PgPool) {
     assert_eq!(users, 0);
 }
 
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_schema_that_is_ahead_of_this_program_is_left_as_it_is(pool: PgPool) {
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (9999, 'of a newer version', true, '', 0)",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+
+    let output = shopctl(&Environment::new(&pool), &["migrate", "run"]);
+
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
 #[sqlx::test(migrations = false)]
 async fn a_production_database_has_no_default_password_and_is_not_reset(pool: PgPool) {
     let shop = Environment::new(&pool).with("ROCKET_PROFILE", "production");

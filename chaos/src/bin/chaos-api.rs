@@ -1,0 +1,30 @@
+//! `shop-api` with failpoints and planted bugs.
+
+use std::process::ExitCode;
+
+use shop_common::{chaos, config, telemetry};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: chaos-api: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
+    chaos::init()?;
+    let (figment, settings) = config::load()?;
+    telemetry::init_logs(&settings.log)?;
+    let metrics = telemetry::init_metrics()?;
+    let rocket = shop_api::rocket(figment, settings, metrics)?;
+    let rocket = rocket.launch().await.map_err(|error| anyhow::anyhow!("{error}"))?;
+    shop_api::close(&rocket).await;
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! A gateway that cannot be trusted, and jobs that cannot be done.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use rand::Rng;
+use rand::rngs::StdRng;
+use serde_json::json;
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use super::Scene;
+
+/// F4.
+pub(super) async fn misbehave(scene: Scene, mut rng: StdRng) -> anyhow::Result<()> {
+    let ambiguous = ambiguous(&scene).await?;
+    while scene.goes_on() {
+        let faults = json!({
+            "timeoutAfterCharge": rng.random_range(0.0..0.25),
+            "errorAfterCharge": rng.random_range(0.1..0.4),
+            "failedAfterCharge": rng.random_range(0.0..0.15),
+            "hang": rng.random_range(0.0..0.05),
+            "refuse": rng.random_range(0.0..0.1),
+            "down": rng.random_bool(0.15),
+            "latencyMs": rng.random_range(0..30),
+            "seed": rng.random::<u32>(),
+        });
+        scene.stage.gateway_faults(&faults).await?;
+        scene.tally.add("gateway moods", 1);
+        sleep(Duration::from_millis(rng.random_range(300..900))).await;
+        if rng.random_bool(0.15) {
+            scene.stage.gateway.kill();
+            sleep(Duration::from_millis(rng.random_range(0..400))).await;
+            scene.stage.gateway.start(&[])?;
+            scene.stage.all_serve().await?;
+            scene.tally.add("gateway kills", 1);
+        }
+    }
+    scene.stage.gateway_faults(&json!({})).await?;
+    scene.tally.add("ambiguous charges", self::ambiguous(&scene).await?.saturating_sub(ambiguous));
+    Ok(())
+}
+
+/// Charges that were captured and whose answer did not say so. The gateway counts them from its start.
+async fn ambiguous(scene: &Scene) -> anyhow::Result<u64> {
+    let stats: serde_json::Value =
+        scene.stage.http.get(format!("{}/stats", scene.stage.gateway_url)).send().await?.json().await?;
+    Ok(stats["ambiguous"].as_u64().unwrap_or(0))
+}
+
+/// An hour is six seconds: the backoff's base and cap and the time to give up are a 600th of the usual ones.
+/// Three deaths make poison, and the handler panics now and then.
+pub(super) fn compressed_time() -> Vec<(&'static str, String)> {
+    vec![
+        ("ROCKET_JOBS", "{base_ms=2,cap_ms=500,give_up_after_seconds=144,max_crashes=3}".to_owned()),
+        ("FAILPOINTS", "charge.before=4%panic".to_owned()),
+    ]
+}
+
+/// F10.
+pub(super) async fn poison_and_outage(scene: Scene, mut rng: StdRng) -> anyhow::Result<()> {
+    poison(&scene, &mut rng).await?;
+    let before: i64 = failed_for_the_gateway(&scene).await?;
+    scene.stage.gateway_faults(&json!({ "down": true })).await?;
+    sleep(Duration::from_secs(6)).await;
+    scene.stage.gateway_faults(&json!({})).await?;
+    scene.tally.add("hours without gateway", 1);
+    let after = failed_for_the_gateway(&scene).await?;
+    if after != before {
+        scene.load.journal.violation(format!("F10 {} orders failed because the gateway was down", after - before));
+    }
+    Ok(())
+}
+
+async fn failed_for_the_gateway(scene: &Scene) -> anyhow::Result<i64> {
+    Ok(sqlx::query_scalar("SELECT count(*) FROM payments WHERE status = 'FAILED' AND last_error LIKE '%gateway%'")
+        .fetch_one(&scene.stage.pool)
+        .await?)
+}
+
+/// Makes payloads unreadable while all workers stand still, and sees that they end with their reason.
+async fn poison(scene: &Scene, rng: &mut StdRng) -> anyhow::Result<()> {
+    for worker in &scene.stage.workers {
+        worker.program.signal(Signal::SIGSTOP);
+    }
+    sleep(Duration::from_millis(rng.random_range(300..600))).await;
+    let poisoned: Vec<Uuid> = sqlx::query_scalar(
+        "UPDATE jobs SET payload = '\"this is no payload\"'
+         WHERE id IN (SELECT id FROM jobs WHERE state = 'scheduled' ORDER BY id LIMIT 8) RETURNING id",
+    )
+    .fetch_all(&scene.stage.pool)
+    .await?;
+    for worker in &scene.stage.workers {
+        worker.program.signal(Signal::SIGCONT);
+    }
+    scene.tally.add("poison jobs", u64::try_from(poisoned.len())?);
+    for _ in 0..200 {
+        let ended: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM jobs j JOIN orders o ON o.id = j.order_id
+             WHERE j.id = ANY($1) AND (o.status = 'CANCELLED' OR j.state = 'dead' AND j.last_error LIKE 'poison%' AND o.status = 'FAILED')",
+        )
+        .bind(&poisoned)
+        .fetch_one(&scene.stage.pool)
+        .await?;
+        if usize::try_from(ended)? == poisoned.len() {
+            return Ok(());
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    scene.load.journal.violation("F10 ten seconds later poison jobs are not dead with their reason".to_owned());
+    Ok(())
+}

@@ -1,0 +1,269 @@
+//! The judge: holds the books, the gateway's ledger and what the customers were told against each other, from outside.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use anyhow::Context;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::faults::{Fault, Tally};
+use crate::journal::Journal;
+use crate::stage::Stage;
+
+/// How long the last order may take to end once the faults have stopped.
+const DRAIN: Duration = Duration::from_secs(30);
+/// Files that a program may have open, and memory that it may hold.
+const OPEN_FILES: usize = 300;
+const MEMORY_MIB: u64 = 400;
+/// Charges that the gateway lists at once.
+const PAGE: usize = 1000;
+
+/// What is judged: everything that came after `since`, and the whole of what is cheap to look at.
+pub struct Case<'a> {
+    /// The shop.
+    pub stage: &'a Stage,
+    /// What its customers were told.
+    pub journal: &'a Journal,
+    /// Ids of before are older.
+    pub since: Uuid,
+    /// What was done to it.
+    pub faults: &'a [Fault],
+    /// Where numbers go.
+    pub tally: &'a Tally,
+}
+
+#[derive(Deserialize)]
+struct Charges {
+    charges: Vec<Charge>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Charge {
+    key: String,
+    payment: String,
+    amount_minor: i64,
+}
+
+/// Waits until every order has ended; says how long that took, or what is left (I3).
+///
+/// # Errors
+/// When the books cannot be read.
+pub async fn drained(stage: &Stage) -> anyhow::Result<Result<Duration, String>> {
+    let begun = Instant::now();
+    loop {
+        let open: i64 = sqlx::query_scalar("SELECT count(*) FROM orders WHERE status IN ('PENDING', 'PROCESSING')")
+            .fetch_one(&stage.pool)
+            .await?;
+        if open == 0 {
+            return Ok(Ok(begun.elapsed()));
+        }
+        if begun.elapsed() > DRAIN {
+            let states: Vec<String> = sqlx::query_scalar(
+                "SELECT DISTINCT format('order %s, job %s, last error %s', o.status, coalesce(j.state, 'none'), coalesce(j.last_error, '-'))
+                 FROM orders o LEFT JOIN jobs j ON j.order_id = o.id WHERE o.status IN ('PENDING', 'PROCESSING') LIMIT 5",
+            )
+            .fetch_all(&stage.pool)
+            .await?;
+            return Ok(Err(format!("I3 {open} orders have not ended {DRAIN:?} after the faults: {}", states.join("; "))));
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+impl Case<'_> {
+    /// Everything that must not be.
+    ///
+    /// # Errors
+    /// When the rig itself fails.
+    pub async fn judge(&self) -> anyhow::Result<Vec<String>> {
+        let mut wrong = self.journal.violations();
+        wrong.extend(self.verified().await?);
+        wrong.extend(self.one_charge_each().await?);
+        wrong.extend(self.one_order_per_key().await?);
+        wrong.extend(self.what_was_promised_is_there().await?);
+        wrong.extend(self.jobs_tell_the_truth().await?);
+        wrong.extend(self.events_are_whole().await?);
+        wrong.extend(self.nothing_leaks().await?);
+        Ok(wrong)
+    }
+
+    /// I1, I4: what `shopctl verify` says.
+    async fn verified(&self) -> anyhow::Result<Vec<String>> {
+        let output = self.stage.shopctl(&["verify", "-o", "json"]).output().await?;
+        if output.status.success() {
+            return Ok(Vec::new());
+        }
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let broken = |finding: &Value| {
+            let rows = finding["violations"].as_array().filter(|rows| !rows.is_empty())?;
+            Some(format!("{} {} rows, for example {}", finding["invariant"], rows.len(), rows[0]))
+        };
+        let findings: Vec<String> = said.as_array().map(|all| all.iter().filter_map(broken).collect()).unwrap_or_default();
+        if findings.is_empty() {
+            return Ok(vec![format!("shopctl verify: {}", String::from_utf8_lossy(&output.stderr))]);
+        }
+        Ok(findings)
+    }
+
+    /// I2: the gateway's own ledger against the orders.
+    async fn one_charge_each(&self) -> anyhow::Result<Vec<String>> {
+        let mut captured: HashMap<String, Vec<Charge>> = HashMap::new();
+        let mut after = self.since.to_string();
+        loop {
+            let url = format!("{}/charges?after={after}&limit={PAGE}", self.stage.gateway_url);
+            let page: Charges = self.stage.http.get(url).send().await?.json().await?;
+            let Some(last) = page.charges.last() else { break };
+            after.clone_from(&last.key);
+            for charge in page.charges {
+                captured.entry(charge.payment.clone()).or_default().push(charge);
+            }
+        }
+        self.tally.add("charges", captured.values().map(|charges| charges.len() as u64).sum());
+        let payments: Vec<(Uuid, String, i64)> = sqlx::query_as(
+            "SELECT p.id, o.status, o.total_minor FROM payments p JOIN orders o ON o.id = p.order_id WHERE p.id > $1",
+        )
+        .bind(self.since)
+        .fetch_all(&self.stage.pool)
+        .await?;
+        let mut wrong = Vec::new();
+        for (payment, status, total) in payments {
+            let charges = captured.remove(&payment.to_string()).unwrap_or_default();
+            let amounts: Vec<i64> = charges.iter().map(|charge| charge.amount_minor).collect();
+            let right = match status.as_str() {
+                "COMPLETED" | "REFUNDED" => amounts == [total],
+                "FAILED" | "CANCELLED" => amounts.is_empty(),
+                _ => amounts.len() <= 1,
+            };
+            if !right {
+                wrong.push(format!("I2 payment {payment} is of an order that is {status}, of {total}, and charged {amounts:?}"));
+            }
+        }
+        if let Some(payment) = captured.keys().next() {
+            wrong.push(format!("I2 {} charges are of no payment, for example of {payment}", captured.len()));
+        }
+        Ok(wrong)
+    }
+
+    /// I5: an order for each key, and none without.
+    async fn one_order_per_key(&self) -> anyhow::Result<Vec<String>> {
+        let orders: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM orders WHERE id > $1")
+            .bind(self.since)
+            .fetch_all(&self.stage.pool)
+            .await?;
+        self.tally.add("orders", orders.len() as u64);
+        let mut orders: HashSet<Uuid> = orders.into_iter().collect();
+        let bodies: Vec<(String, Vec<u8>)> =
+            sqlx::query_as("SELECT key, body FROM idempotency_keys WHERE status = 201").fetch_all(&self.stage.pool).await?;
+        let mut wrong = Vec::new();
+        for (key, body) in bodies {
+            let body: Value = serde_json::from_slice(&body).context("an answer that is kept is no JSON")?;
+            let order: Uuid = body["id"].as_str().unwrap_or_default().parse()?;
+            if order > self.since && !orders.remove(&order) {
+                wrong.push(format!("I5 key {key} promises order {order}, which is not there"));
+            }
+        }
+        if let Some(order) = orders.iter().next() {
+            wrong.push(format!("I5 {} orders are of no key, for example {order}", orders.len()));
+        }
+        Ok(wrong)
+    }
+
+    /// I6: what was answered 2xx.
+    async fn what_was_promised_is_there(&self) -> anyhow::Result<Vec<String>> {
+        let entries = self.journal.entries();
+        let promised: Vec<Uuid> = entries.iter().filter_map(|(_, answer)| answer.as_ref()?.order()).collect();
+        let missing: Vec<Uuid> =
+            sqlx::query_scalar("SELECT id FROM unnest($1::uuid[]) AS promised (id) WHERE id NOT IN (SELECT id FROM orders)")
+                .bind(&promised)
+                .fetch_all(&self.stage.pool)
+                .await?;
+        let revived: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM orders WHERE id = ANY($1) AND status <> 'CANCELLED'")
+            .bind(self.journal.cancellations())
+            .fetch_all(&self.stage.pool)
+            .await?;
+        self.tally.add("acknowledged orders", promised.len() as u64);
+        self.tally.add("acknowledged cancellations", self.journal.cancellations().len() as u64);
+        let missing = missing.into_iter().map(|id| format!("I6 order {id} was answered 201 and is not there"));
+        let revived = revived.into_iter().map(|id| format!("I6 order {id} was answered as cancelled and is not"));
+        Ok(missing.chain(revived).take(5).collect())
+    }
+
+    /// What the jobs say of attempts and crashes.
+    async fn jobs_tell_the_truth(&self) -> anyhow::Result<Vec<String>> {
+        let mut wrong = Vec::new();
+        let spent: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM jobs j JOIN payments p ON p.order_id = j.order_id
+             WHERE j.id > $1 AND j.attempts <> (
+                 SELECT count(*) FROM payment_attempts a
+                 WHERE a.payment_id = p.id AND a.outcome IN ('approved', 'declined', 'transient'))",
+        )
+        .bind(self.since)
+        .fetch_one(&self.stage.pool)
+        .await?;
+        if spent > 0 {
+            wrong.push(format!("{spent} jobs have spent more or fewer attempts than the gateway gave answers"));
+        }
+        let crashed: i64 = sqlx::query_scalar("SELECT count(*) FROM jobs WHERE id > $1 AND claims - 1 - retries > 0")
+            .bind(self.since)
+            .fetch_one(&self.stage.pool)
+            .await?;
+        self.tally.add("jobs taken over", u64::try_from(crashed)?);
+        if crashed > 0 && !self.faults.iter().any(|fault| fault.takes_workers()) {
+            wrong.push(format!("{crashed} jobs were taken from workers that lived"));
+        }
+        Ok(wrong)
+    }
+
+    /// I7: numbers without gaps, and one end for each order.
+    async fn events_are_whole(&self) -> anyhow::Result<Vec<String>> {
+        let gaps: Vec<Uuid> = sqlx::query_scalar(
+            "SELECT s.user_id FROM event_streams s JOIN events e USING (user_id) GROUP BY s.user_id, s.last_seq
+             HAVING count(*) <> s.last_seq OR min(e.seq) <> 1 OR max(e.seq) <> s.last_seq",
+        )
+        .fetch_all(&self.stage.pool)
+        .await?;
+        let ends: Vec<(Uuid, i64)> = sqlx::query_as(
+            "SELECT o.id, count(e.seq) FROM orders o
+             LEFT JOIN events e ON e.order_id = o.id AND e.user_id = o.user_id AND e.kind = 'order.status'
+                                   AND e.data->>'status' IN ('COMPLETED', 'FAILED', 'CANCELLED')
+             WHERE o.id > $1 AND o.status NOT IN ('PENDING', 'PROCESSING')
+             GROUP BY o.id HAVING count(e.seq) <> 1",
+        )
+        .bind(self.since)
+        .fetch_all(&self.stage.pool)
+        .await?;
+        let gaps = gaps.into_iter().map(|user| format!("I7 the events of {user} have gaps"));
+        let ends = ends.into_iter().map(|(order, ends)| format!("I7 order {order} has ended {ends} times"));
+        Ok(gaps.chain(ends).take(5).collect())
+    }
+
+    /// I8: sessions, files, memory, and programs that are still there.
+    async fn nothing_leaks(&self) -> anyhow::Result<Vec<String>> {
+        let mut wrong = Vec::new();
+        let stuck: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = 'shop' AND xact_start < now() - interval '3 seconds' AND pid <> pg_backend_pid()
+               AND backend_type = 'client backend'",
+        )
+        .fetch_one(&self.stage.pool)
+        .await?;
+        if stuck > 0 {
+            wrong.push(format!("I8 {stuck} sessions are still in a transaction"));
+        }
+        for node in self.stage.nodes() {
+            let name = &node.program.name;
+            let (files, memory) = (node.program.open_files().unwrap_or(0), node.program.memory().unwrap_or(0));
+            self.tally.most("open files of a program", files as u64);
+            let largest = if name.starts_with("api") { "memory of an api, MiB" } else { "memory of a worker, MiB" };
+            self.tally.most(largest, memory);
+            if files > OPEN_FILES || memory > MEMORY_MIB {
+                wrong.push(format!("I8 {name} has {files} files open and holds {memory} MiB"));
+            }
+        }
+        Ok(wrong)
+    }
+}

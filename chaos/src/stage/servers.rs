@@ -1,0 +1,298 @@
+//! PostgreSQL and Redis of the rig's own, which it may kill, wipe and starve.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use sqlx::{Connection, PgConnection};
+use tokio::time::{Instant, sleep};
+
+use super::lock;
+
+/// How long a server may take to come up, crash recovery included.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The superuser and the database.
+const NAME: &str = "shop";
+
+/// The programs of the servers that run already (`DATABASE_URL`, `REDIS_URL`): the rig
+/// starts copies of its own, so it need not know how servers are found and installed.
+#[derive(Debug, Clone)]
+pub struct Installed {
+    postgres: PathBuf,
+    redis: PathBuf,
+    /// Whom PostgreSQL runs as: it refuses to run as root.
+    account: (u32, u32),
+}
+
+impl Installed {
+    /// Asks the running servers where their programs are.
+    ///
+    /// # Errors
+    /// When one of them is not there.
+    pub async fn ask(database_url: &str, redis_url: &str) -> anyhow::Result<Self> {
+        let mut connection = PgConnection::connect(database_url).await.context("DATABASE_URL")?;
+        let postgres: String =
+            sqlx::query_scalar("SELECT setting FROM pg_config WHERE name = 'BINDIR'").fetch_one(&mut connection).await?;
+        let data: String = sqlx::query_scalar("SHOW data_directory").fetch_one(&mut connection).await?;
+        let owner = fs::metadata(&data).with_context(|| format!("{data} is not on this machine"))?;
+        let client = redis::Client::open(redis_url)?;
+        let mut redis = client.get_multiplexed_async_connection().await.context("REDIS_URL")?;
+        let info: String = redis::cmd("INFO").arg("server").query_async(&mut redis).await?;
+        let redis = info
+            .lines()
+            .find_map(|line| line.strip_prefix("executable:"))
+            .map(|path| PathBuf::from(path.trim()))
+            .context("Redis does not say where its program is")?;
+        Ok(Self { postgres: postgres.into(), redis, account: (owner.uid(), owner.gid()) })
+    }
+
+    /// A command that runs as the servers' account.
+    fn command(&self, program: &Path, folder: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(folder).stdin(Stdio::null()).process_group(0);
+        if nix::unistd::Uid::effective().is_root() {
+            command.uid(self.account.0).gid(self.account.1);
+        }
+        command
+    }
+
+    /// A folder that only the servers' account can read.
+    fn folder(&self, path: &Path) -> anyhow::Result<()> {
+        fs::create_dir_all(path)?;
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+        if nix::unistd::Uid::effective().is_root() {
+            chown(path, Some(self.account.0), Some(self.account.1))?;
+        }
+        Ok(())
+    }
+}
+
+/// A PostgreSQL of the rig's own, with durable defaults.
+#[derive(Debug)]
+pub struct Postgres {
+    installed: Installed,
+    data: PathBuf,
+    log: PathBuf,
+    /// Where it listens on 127.0.0.1.
+    pub port: u16,
+    process: Mutex<Option<Child>>,
+}
+
+impl Postgres {
+    /// Makes a cluster in that folder and starts it.
+    ///
+    /// # Errors
+    /// When it cannot be made or started.
+    pub async fn create(installed: &Installed, folder: &Path, log: &Path) -> anyhow::Result<Self> {
+        let data = folder.join("postgres");
+        installed.folder(&data)?;
+        let made = installed
+            .command(&installed.postgres.join("initdb"), &data)
+            .arg("--pgdata")
+            .arg(&data)
+            .args(["--username", NAME, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"])
+            .output()
+            .context("cannot run initdb")?;
+        ensure!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr));
+        let postgres = Self {
+            installed: installed.clone(),
+            data,
+            log: log.join("postgres.log"),
+            port: super::free_port()?,
+            process: Mutex::default(),
+        };
+        postgres.start().await?;
+        let mut connection = PgConnection::connect(&postgres.url_of("postgres")).await?;
+        sqlx::query("CREATE DATABASE shop").execute(&mut connection).await?;
+        Ok(postgres)
+    }
+
+    /// The URL of the shop's database, without a proxy between.
+    pub fn url(&self) -> String {
+        self.url_of(NAME)
+    }
+
+    /// The URL of another database.
+    pub fn url_of(&self, database: &str) -> String {
+        url(self.port, database)
+    }
+
+    /// Starts it unless it runs, and waits until it takes connections.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if !self.runs() {
+                let log = append(&self.log)?;
+                let child = self
+                    .installed
+                    .command(&self.installed.postgres.join("postgres"), &self.data)
+                    .arg("-D")
+                    .arg(&self.data)
+                    .args(["-c", &format!("port={}", self.port), "-c", "listen_addresses=127.0.0.1"])
+                    .args(["-c", "unix_socket_directories=", "-c", "max_connections=300"])
+                    .args(["-c", "max_wal_size=96MB", "-c", "min_wal_size=32MB"])
+                    .stdout(log.try_clone()?)
+                    .stderr(log)
+                    .spawn()
+                    .context("cannot run postgres")?;
+                *lock(&self.process) = Some(child);
+            }
+            if PgConnection::connect(&self.url_of("postgres")).await.is_ok() {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "PostgreSQL does not come up, see {}", self.log.display());
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Stops it at once, without a checkpoint: the next start is a crash recovery.
+    pub fn stop_immediately(&self) {
+        if let Some(mut child) = lock(&self.process).take() {
+            signal(&child, Signal::SIGQUIT);
+            let _ = child.wait();
+        }
+    }
+
+    fn runs(&self) -> bool {
+        lock(&self.process).as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.stop_immediately();
+    }
+}
+
+/// The URL of a database behind a port of this machine.
+pub fn url(port: u16, database: &str) -> String {
+    format!("postgres://{NAME}@127.0.0.1:{port}/{database}")
+}
+
+/// A Redis of the rig's own, with an append-only file.
+#[derive(Debug)]
+pub struct Redis {
+    installed: Installed,
+    folder: PathBuf,
+    log: PathBuf,
+    /// Where it listens on 127.0.0.1.
+    pub port: u16,
+    process: Mutex<Option<Child>>,
+}
+
+impl Redis {
+    /// Starts an empty one in that folder.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn create(installed: &Installed, folder: &Path, log: &Path) -> anyhow::Result<Self> {
+        let folder = folder.join("redis");
+        installed.folder(&folder)?;
+        let redis = Self {
+            installed: installed.clone(),
+            folder,
+            log: log.join("redis.log"),
+            port: super::free_port()?,
+            process: Mutex::default(),
+        };
+        redis.start("noeviction").await?;
+        Ok(redis)
+    }
+
+    /// Its URL, without a proxy between.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// Starts it unless it runs, with what it still has, and waits until it answers.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start(&self, eviction: &str) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if !self.runs() {
+                let log = append(&self.log)?;
+                let child = self
+                    .installed
+                    .command(&self.installed.redis, &self.folder)
+                    .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+                    .args(["--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", eviction])
+                    .stdout(log.try_clone()?)
+                    .stderr(log)
+                    .spawn()
+                    .context("cannot run redis-server")?;
+                *lock(&self.process) = Some(child);
+            }
+            if self.command(&["PING"]).await.is_ok() {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "Redis does not come up, see {}", self.log.display());
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Sends it a command.
+    ///
+    /// # Errors
+    /// When it is away or refuses.
+    pub async fn command(&self, words: &[&str]) -> redis::RedisResult<()> {
+        let mut connection = redis::Client::open(self.url())?.get_multiplexed_async_connection().await?;
+        let mut command = redis::cmd(words.first().copied().unwrap_or_default());
+        for word in words.iter().skip(1) {
+            command.arg(*word);
+        }
+        command.query_async(&mut connection).await
+    }
+
+    /// Kills it without a word.
+    pub fn kill(&self) {
+        if let Some(mut child) = lock(&self.process).take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Throws away what it has written; it must not run.
+    ///
+    /// # Errors
+    /// When the files cannot be removed.
+    pub fn forget(&self) -> std::io::Result<()> {
+        fs::remove_dir_all(self.folder.join("appendonlydir")).or_else(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        })
+    }
+
+    fn runs(&self) -> bool {
+        lock(&self.process).as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Sends a signal to a child that has not been waited for, so the pid is still its own.
+pub(super) fn signal(child: &Child, signal: Signal) {
+    if let Ok(pid) = i32::try_from(child.id()) {
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
+}
+
+/// A log that goes on where it ended.
+pub(super) fn append(path: &Path) -> std::io::Result<File> {
+    File::options().create(true).append(true).open(path)
+}
