@@ -14,10 +14,13 @@ up: build
 test: build chaos-programs
 	$(SHOPCTL) services run --yes -- cargo test --workspace --locked $(TEST)
 
-## What is checked besides the tests: format, lints, docs, dependencies.
+## What is checked besides the tests: format, lints, docs, dependencies, and that a normal build has no faults on purpose.
 check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy -p shop-common -p shop-api -p shop-worker --features chaos --locked -- -D warnings
+	@if cargo tree --locked --edges normal --prefix none | grep '^fail v'; then \
+		echo 'error: a normal build has the failpoints of the feature `chaos`'; exit 1; fi
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny --locked check bans licenses sources

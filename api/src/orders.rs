@@ -7,6 +7,7 @@ use rocket::response::{self, Responder, Response};
 use rocket::serde::json::Json;
 use rocket::{Request, State, get, post};
 use serde::Deserialize;
+use shop_common::chaos;
 use shop_common::events::Announcer;
 use shop_common::id::{OrderId, ProductId};
 use shop_common::orders::cancel::CancelError;
@@ -68,7 +69,9 @@ pub(crate) async fn place(
         key: key.0,
         request_id: Some(request_id.as_str().to_owned()),
     };
-    Ok(PlacedAnswer(placement.place(order).await?))
+    let placed = placement.place(order).await?;
+    chaos::step("place.before_answer");
+    Ok(PlacedAnswer(placed))
 }
 
 #[get("/orders?<query..>")]

@@ -4,6 +4,7 @@
 //! Modules are features (`orders`, `jobs`), not layers. HTTP is unknown here, and so
 //! are payment gateways: the api cannot charge because it cannot name one.
 
+pub mod chaos;
 pub mod config;
 pub mod db;
 pub mod events;

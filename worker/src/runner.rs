@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use shop_common::chaos::{self, Bug};
 use shop_common::config::Settings;
 use shop_common::db::{self, CommitError, Locks};
 use shop_common::events::Announcer;
@@ -183,6 +184,10 @@ impl Runner {
         if claimed.leases.is_empty() {
             return Ok(Step { due, taken: 0, next_due });
         }
+        if chaos::planted(Bug::PopWithoutLease) {
+            self.queue.ack(&claimed.leases).await?;
+        }
+        chaos::step("claim.after_script");
         // In hand before the table says so: what it says is ours and is not in hand, is given back.
         self.in_hand.take(&claimed.leases);
         let runner = Arc::clone(self);
@@ -200,6 +205,7 @@ impl Runner {
         };
         let ours: HashSet<Token> = taken.iter().map(|claim| claim.lease.token.clone()).collect();
         for claim in taken {
+            chaos::step("claim.taken");
             self.start(claim);
         }
         self.sort_out(claimed.leases.into_iter().filter(|lease| !ours.contains(&lease.token)).collect()).await?;
@@ -396,5 +402,6 @@ async fn settle_group(
     if let Err(error) = queue.release(&again).await.and(queue.ack(&over).await) {
         tracing::warn!(%error, "Redis did not take the settlement");
     }
+    chaos::step("ack.after");
     results
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgPool, QueryBuilder};
 
 use super::queue::Lease;
-use super::{ChargePayment, JobState, PayloadError, Token};
+use super::{ChargePayment, JobState, PayloadError, Token, workers};
 use crate::id::{BootId, JobId, OrderId};
 use crate::time::{self, Timestamp};
 
@@ -93,7 +93,7 @@ pub(crate) async fn take(
     .bind(leases.iter().map(|lease| lease.job).collect::<Vec<_>>())
     .bind(leases.iter().map(|lease| lease.token.as_str()).collect::<Vec<_>>())
     .bind(EARLY.as_secs_f64())
-    .bind(lease.as_secs_f64())
+    .bind(workers::patience(lease))
     .bind(boot)
     .fetch_all(connection)
     .await

@@ -5,6 +5,8 @@ use std::time::Duration;
 use sqlx::PgPool;
 
 use super::queue::{CHUNK, Queue};
+use super::workers;
+use crate::chaos::{self, Bug};
 use crate::id::JobId;
 use crate::time::Timestamp;
 
@@ -22,15 +24,24 @@ pub enum ReconcileError {
     Redis(#[from] redis::RedisError),
 }
 
-/// Puts due jobs that nobody runs back on the schedule, oldest first, as long as a
-/// page of them adds anything. Gives how many were missing.
-///
-/// A schedule that has them all costs one page and one script call; an empty
-/// Redis is filled page by page, without ceremony.
+/// Puts due jobs that nobody runs back on the schedule. Gives how many were missing.
 ///
 /// # Errors
 /// When a server is away; the next round goes on.
 pub async fn reconcile(pool: &PgPool, queue: &Queue, lease: Duration) -> Result<usize, ReconcileError> {
+    if chaos::planted(Bug::NoReconcile) {
+        return Ok(0);
+    }
+    let overdue = if chaos::planted(Bug::EnqueueBeforeCommitOnly) { 0 } else { schedule_overdue(pool, queue).await? };
+    let orphans = if chaos::planted(Bug::PopWithoutLease) { Vec::new() } else { orphans(pool, lease).await? };
+    Ok(overdue + schedule(queue, orphans).await?)
+}
+
+/// Goes through the jobs that are overdue, oldest first, as long as a page of them adds anything.
+///
+/// A schedule that has them all costs one page and one script call; an empty
+/// Redis is filled page by page, without ceremony.
+async fn schedule_overdue(pool: &PgPool, queue: &Queue) -> Result<usize, ReconcileError> {
     let mut missing = 0;
     let mut after: Option<(Timestamp, JobId)> = None;
     loop {
@@ -50,10 +61,9 @@ pub async fn reconcile(pool: &PgPool, queue: &Queue, lease: Duration) -> Result<
         let added = schedule(queue, page.iter().map(|(_, id)| *id)).await?;
         missing += added;
         if added == 0 || page.len() < CHUNK {
-            break;
+            return Ok(missing);
         }
     }
-    Ok(missing + schedule(queue, orphans(pool, lease).await?).await?)
 }
 
 /// Jobs that are running, says the table, but whose worker has been silent for a lease.
@@ -63,7 +73,7 @@ async fn orphans(pool: &PgPool, lease: Duration) -> Result<Vec<JobId>, sqlx::Err
              SELECT FROM workers w WHERE w.boot_id = jobs.boot_id AND w.heartbeat_at > now() - $1 * interval '1 second'
          ) ORDER BY id LIMIT $2",
     )
-    .bind(lease.as_secs_f64())
+    .bind(workers::patience(lease))
     .bind(i64::try_from(CHUNK).unwrap_or(i64::MAX))
     .fetch_all(pool)
     .await

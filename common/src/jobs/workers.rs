@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use sqlx::PgPool;
 
+use crate::chaos::{self, Bug};
 use crate::id::BootId;
 use crate::time::{self, Timestamp};
 
@@ -26,6 +27,12 @@ pub struct Worker {
     /// Last sign of life.
     #[serde(serialize_with = "time::millis")]
     pub heartbeat_at: Timestamp,
+}
+
+/// How many seconds a worker may be silent until its jobs are taken.
+pub(super) fn patience(lease: Duration) -> f64 {
+    // Less than none: no heartbeat is new enough.
+    if chaos::planted(Bug::TakeoverOfLiveJobs) { -60.0 } else { lease.as_secs_f64() }
 }
 
 /// Gives a sign of life.

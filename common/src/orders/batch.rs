@@ -9,6 +9,7 @@ use super::idempotency::{Answer, Fingerprint, IdempotencyKey, KEPT_HOURS, KeySta
 use super::shelf::Shelf;
 use super::status::OrderStatus;
 use super::{Order, OrderItem};
+use crate::chaos::{self, Bug};
 use crate::db::{TransactionId, Witness};
 use crate::events::{EventKind, NewEvent};
 use crate::id::{JobId, OrderId, OrderItemId, PaymentId, UserId};
@@ -22,6 +23,9 @@ pub(super) struct Terms {
     pub(super) render: Render,
 }
 
+/// An answer, and the key under which it is kept.
+type Kept = (UserId, IdempotencyKey, Fingerprint, Answer);
+
 /// What a group of orders writes.
 #[derive(Default)]
 pub(super) struct Batch {
@@ -30,7 +34,7 @@ pub(super) struct Batch {
     payments: Vec<PaymentId>,
     pub(super) jobs: Vec<JobId>,
     pub(super) events: Vec<NewEvent>,
-    kept: Vec<(UserId, IdempotencyKey, Fingerprint, Answer)>,
+    kept: Vec<Kept>,
     by_key: HashMap<(UserId, IdempotencyKey), usize>,
     refused: u64,
 }
@@ -105,6 +109,16 @@ impl Batch {
         Decision::Placed(order)
     }
 
+    /// What is kept in the transaction of the orders: all of it.
+    fn kept_with_orders(&self) -> &[Kept] {
+        if chaos::planted(Bug::KeyOutsideTransaction) && !self.placed.is_empty() { &[] } else { &self.kept }
+    }
+
+    /// The keys without the orders, for a planted bug.
+    pub(super) fn keys_alone(&self) -> Self {
+        Self { kept: self.kept.clone(), ..Self::default() }
+    }
+
     /// Everything in one statement, because a round trip costs more than a row.
     pub(super) async fn write(
         &self,
@@ -118,6 +132,7 @@ impl Batch {
             .collect();
         let payloads: Vec<_> =
             self.payments.iter().map(|payment_id| ChargePayment { payment_id: *payment_id }.payload()).collect();
+        let kept = self.kept_with_orders();
         sqlx::query_scalar(
             "WITH stock AS (
                  UPDATE products p SET stock = p.stock - t.quantity
@@ -166,11 +181,11 @@ impl Batch {
         .bind(payloads)
         .bind(self.placed.iter().map(|(_, _, request_id)| request_id.as_deref()).collect::<Vec<_>>())
         .bind(ROUTE)
-        .bind(self.kept.iter().map(|(customer, _, _, _)| *customer).collect::<Vec<_>>())
-        .bind(self.kept.iter().map(|(_, key, _, _)| key.as_str()).collect::<Vec<_>>())
-        .bind(self.kept.iter().map(|(_, _, fingerprint, _)| fingerprint.bytes()).collect::<Vec<_>>())
-        .bind(self.kept.iter().map(|(_, _, _, answer)| answer.status).collect::<Vec<_>>())
-        .bind(self.kept.iter().map(|(_, _, _, answer)| &*answer.body).collect::<Vec<_>>())
+        .bind(kept.iter().map(|(customer, _, _, _)| *customer).collect::<Vec<_>>())
+        .bind(kept.iter().map(|(_, key, _, _)| key.as_str()).collect::<Vec<_>>())
+        .bind(kept.iter().map(|(_, _, fingerprint, _)| fingerprint.bytes()).collect::<Vec<_>>())
+        .bind(kept.iter().map(|(_, _, _, answer)| answer.status).collect::<Vec<_>>())
+        .bind(kept.iter().map(|(_, _, _, answer)| &*answer.body).collect::<Vec<_>>())
         .bind(KEPT_HOURS)
         .fetch_one(connection)
         .await

@@ -8,6 +8,7 @@ use sqlx::{PgConnection, PgPool};
 use super::status::OrderStatus;
 use super::told::{self, PaymentTold};
 use super::{Order, queries};
+use crate::chaos::{self, Bug};
 use crate::db::{self, CommitError, Locks, TransactionId, Witness};
 use crate::events::{self, Announcer, NewEvent};
 use crate::id::{OrderId, PaymentId, UserId};
@@ -88,6 +89,9 @@ pub async fn cancel(
 
 async fn transact(pool: &PgPool, announcer: &Announcer, customer: UserId, order: OrderId) -> Result<(), CancelError> {
     let mut transaction = db::begin(pool, Locks::Usual).await?;
+    if chaos::planted(Bug::CancelIgnoresOpenKey) {
+        forget_charge(&mut transaction, order).await?;
+    }
     let row = lock(&mut transaction, customer, order).await?.ok_or(CancelError::NotFound)?;
     if row.order_status == OrderStatus::Cancelled {
         return Ok(());
@@ -102,10 +106,12 @@ async fn transact(pool: &PgPool, announcer: &Announcer, customer: UserId, order:
     let id = write(&mut transaction, order).await?;
     products::queries::release_stock(&mut transaction, &[order]).await?;
     events::append(&mut transaction, &events).await?;
+    chaos::step("cancel.before_commit");
     db::commit(pool, transaction, id, &Cancelled(order)).await.map_err(|error| match error {
         CommitError::RolledBack(error) => CancelError::Database(error),
         CommitError::Unknown(error) => CancelError::Unknown(error),
     })?;
+    chaos::step("cancel.after_commit");
     announcer.announce(&events);
     tracing::info!(order_id = %order, "order cancelled");
     metrics::counter!("shop_orders_cancelled_total").increment(1);
@@ -144,6 +150,18 @@ async fn write(connection: &mut PgConnection, order: OrderId) -> Result<Transact
     .bind(REASON)
     .fetch_one(connection)
     .await
+}
+
+/// The planted bug: nobody is charging.
+async fn forget_charge(connection: &mut PgConnection, order: OrderId) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "WITH running AS (UPDATE jobs SET state = 'scheduled' WHERE order_id = $1 AND state = 'running')
+         UPDATE payments SET open_key = NULL WHERE order_id = $1",
+    )
+    .bind(order)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 fn told(row: &Row, user_id: UserId, order_id: OrderId) -> Vec<NewEvent> {

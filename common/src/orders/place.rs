@@ -7,13 +7,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio::time::{Instant, sleep};
 
 use super::batch::{Batch, Terms};
 use super::decision::{NewOrder, Placed, Render, Verdict};
 use super::idempotency;
 use super::shelf::Shelf;
+use crate::chaos::{self, Bug};
 use crate::config;
 use crate::db::{self, CommitError, Locks, TransactionId};
 use crate::events::{self, Announcer};
@@ -148,15 +149,57 @@ impl Context {
     async fn transact(&self, orders: &[NewOrder], locks: Locks) -> Result<Vec<Verdict>, PlaceError> {
         let failed = |error| PlaceError::Database(Arc::new(error));
         let mut transaction = db::begin(&self.pool, locks).await.map_err(failed)?;
+        chaos::step("place.begun");
         let (batch, id) = self.decide_and_write(&mut transaction, orders).await.map_err(failed)?;
+        if chaos::planted(Bug::EnqueueBeforeCommitOnly)
+            && let Err(error) = self.queue.enqueue(&batch.jobs).await
+        {
+            tracing::warn!(%error, "the jobs got lost");
+        }
+        if chaos::planted(Bug::AnswerBeforeCommit) {
+            let (context, verdicts) = (self.clone(), batch.verdicts.clone());
+            tokio::spawn(async move {
+                sleep(Duration::from_millis(20)).await;
+                context.finish(transaction, id, batch).await
+            });
+            return Ok(verdicts);
+        }
+        self.finish(transaction, id, batch).await
+    }
+
+    /// Commits, and tells those who wait for news and for work.
+    async fn finish(
+        &self,
+        transaction: Transaction<'static, Postgres>,
+        id: TransactionId,
+        batch: Batch,
+    ) -> Result<Vec<Verdict>, PlaceError> {
+        chaos::step("place.before_commit");
         db::commit(&self.pool, transaction, id, &batch).await.map_err(|error| match error {
             CommitError::RolledBack(error) => PlaceError::Database(Arc::new(error)),
             CommitError::Unknown(error) => PlaceError::Unknown(Arc::new(error)),
         })?;
+        chaos::step("place.after_commit");
+        if chaos::planted(Bug::KeyOutsideTransaction)
+            && let Err(error) = self.write_keys(&batch).await
+        {
+            tracing::warn!(%error, "the keys got lost");
+        }
         batch.count();
         self.announcer.announce(&batch.events);
-        self.enqueue(batch.jobs);
+        if !chaos::planted(Bug::EnqueueBeforeCommitOnly) {
+            self.enqueue(batch.jobs);
+        }
         Ok(batch.verdicts)
+    }
+
+    /// The planted bug: the keys come when the orders are there already.
+    async fn write_keys(&self, batch: &Batch) -> Result<(), sqlx::Error> {
+        sleep(Duration::from_millis(20)).await;
+        let mut transaction = db::begin(&self.pool, Locks::Usual).await?;
+        let nothing = Shelf::lock(&mut transaction, &[]).await?;
+        batch.keys_alone().write(&mut transaction, &nothing).await?;
+        transaction.commit().await
     }
 
     async fn decide_and_write(
@@ -169,7 +212,9 @@ impl Context {
             .filter_map(|order| Some((order.customer, order.key.as_ref()?, order.fingerprint())))
             .collect();
         let keys = idempotency::look_up(connection, &keyed).await?;
+        chaos::step("place.keys_looked_up");
         let mut shelf = Shelf::lock(connection, orders).await?;
+        chaos::step("place.products_locked");
         let mut batch = Batch::default();
         let mut keys = keys.into_iter();
         for order in orders {
@@ -177,7 +222,9 @@ impl Context {
             batch.add(order, key, &mut shelf, &self.terms);
         }
         let id = batch.write(connection, &shelf).await?;
+        chaos::step("place.written");
         events::append(connection, &batch.events).await?;
+        chaos::step("place.events_appended");
         Ok((batch, id))
     }
 
@@ -188,9 +235,11 @@ impl Context {
         }
         let queue = self.queue.clone();
         tokio::spawn(async move {
+            chaos::step("place.before_enqueue");
             if let Err(error) = queue.enqueue(&jobs).await {
                 tracing::warn!(%error, jobs = jobs.len(), "Redis did not take the jobs, the reconciler will");
             }
+            chaos::step("place.after_enqueue");
         });
     }
 }

@@ -10,6 +10,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::status::OrderStatus;
 use super::told::{self, PaymentTold};
+use crate::chaos::{self, Bug};
 use crate::db::{self, CommitError, Locks, TransactionId, Witness};
 use crate::events::{self, Announcer, NewEvent};
 use crate::id::{JobId, OrderId, PaymentId, UserId};
@@ -83,7 +84,9 @@ pub async fn settle(
     let mut transaction = db::begin(pool, locks).await.map_err(CommitError::RolledBack)?;
     let (settled, changes, id) =
         decide_and_write(&mut transaction, policy, settlements).await.map_err(CommitError::RolledBack)?;
+    chaos::step("settle.before_commit");
     db::commit(pool, transaction, id, &changes).await?;
+    chaos::step("settle.after_commit");
     announcer.announce(&changes.events);
     for one in &settled {
         if let Settled::Ended(status) = one {
@@ -108,6 +111,9 @@ async fn decide_and_write(
         .collect();
     let id = changes.write(connection).await?;
     products::queries::release_stock(connection, &changes.released).await?;
+    if chaos::planted(Bug::StockReleasedTwice) {
+        products::queries::release_stock(connection, &changes.released).await?;
+    }
     events::append(connection, &changes.events).await?;
     Ok((settled, changes, id))
 }
@@ -168,17 +174,11 @@ struct Changes {
 
 impl Changes {
     fn add(&mut self, row: &Row, settlement: &Settlement, policy: Policy) -> Settled {
-        if row.token.as_ref() != Some(&settlement.lease.token) {
-            return Settled::Fenced;
-        }
-        // Finished rows keep their token: this is a settlement whose answer got lost.
-        match row.job_state {
-            JobState::Running => {}
-            JobState::Completed => return Settled::Ended(row.order_status),
-            JobState::Dead if row.order_status.is_open() => return Settled::Buried,
-            JobState::Dead => return Settled::Ended(row.order_status),
-            JobState::Scheduled => return Settled::Again(Duration::from_secs_f64(row.wait_seconds)),
-            JobState::Cancelled => return Settled::Fenced,
+        if let Some(settled) = no_longer_ours(row, settlement) {
+            if chaos::planted(Bug::NoTokenInSettle) {
+                return self.settle_all_the_same(row, settlement, policy);
+            }
+            return settled;
         }
         let history = History { attempts: row.attempts, retries: row.retries };
         let next = next::decide(&settlement.outcome, history, policy, settlement.jitter);
@@ -203,6 +203,21 @@ impl Changes {
                 self.jobs.push(job_change(row, settlement, JobState::Dead, Duration::ZERO));
                 Settled::Buried
             }
+        }
+    }
+
+    /// The planted bug: a zombie's outcome counts, whatever has become of the order meanwhile.
+    fn settle_all_the_same(&mut self, row: &Row, settlement: &Settlement, policy: Policy) -> Settled {
+        let history = History { attempts: row.attempts, retries: row.retries };
+        match next::decide(&settlement.outcome, history, policy, settlement.jitter) {
+            Next::Complete { reference } => {
+                self.end(row, settlement, OrderStatus::Completed, PaymentStatus::Completed, Some(reference))
+            }
+            Next::Fail => {
+                self.released.push(row.order_id);
+                self.end(row, settlement, OrderStatus::Failed, PaymentStatus::Failed, None)
+            }
+            Next::Retry { delay, new_charge } => self.try_again(row, settlement, delay, new_charge),
         }
     }
 
@@ -321,6 +336,22 @@ impl Witness for Changes {
             .bind(attempt.claim)
             .fetch_one(pool)
             .await
+    }
+}
+
+/// What became of a settlement whose job is another worker's by now, or settled already.
+fn no_longer_ours(row: &Row, settlement: &Settlement) -> Option<Settled> {
+    if row.token.as_ref() != Some(&settlement.lease.token) {
+        return Some(Settled::Fenced);
+    }
+    // Finished rows keep their token: this is a settlement whose answer got lost.
+    match row.job_state {
+        JobState::Running => None,
+        JobState::Completed => Some(Settled::Ended(row.order_status)),
+        JobState::Dead if row.order_status.is_open() => Some(Settled::Buried),
+        JobState::Dead => Some(Settled::Ended(row.order_status)),
+        JobState::Scheduled => Some(Settled::Again(Duration::from_secs_f64(row.wait_seconds))),
+        JobState::Cancelled => Some(Settled::Fenced),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Outcome;
+use crate::chaos::{self, Bug};
 use crate::jobs::retry::Backoff;
 
 /// The limits of trying.
@@ -56,6 +57,7 @@ pub fn decide(outcome: &Outcome, history: History, policy: Policy, jitter: f64) 
         Outcome::Voided { .. } => Next::Fail,
         Outcome::Declined { retryable: true, .. } if !spent => later(true),
         Outcome::Declined { .. } => Next::Fail,
+        Outcome::Unknown { .. } if chaos::planted(Bug::NewKeyAfterUnknown) => later(true),
         Outcome::Transient { .. } | Outcome::Unknown { .. } => later(false),
     }
 }

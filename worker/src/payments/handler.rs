@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shop_common::chaos::{self, Bug};
 use shop_common::orders::claim::Claim;
 use shop_common::payments::{ChargeKey, Outcome};
 use tokio::time::timeout;
@@ -36,10 +37,13 @@ pub async fn attempt(gateway: &dyn PaymentGateway, claim: &Claim, limits: Limits
         currency: claim.currency.clone(),
         method: claim.method.clone(),
     };
+    chaos::step("charge.before");
     let charged = timeout(limits.gateway_timeout, gateway.charge(&charge))
         .await
         .unwrap_or_else(|_| ChargeOutcome::Unknown { code: "gateway_timeout".to_owned() });
+    chaos::step("charge.after");
     match charged {
+        ChargeOutcome::Unknown { code } if chaos::planted(Bug::NewKeyAfterUnknown) => Outcome::Unknown { code },
         ChargeOutcome::Unknown { code } => match timeout(limits.gateway_timeout, gateway.lookup(&claim.key)).await {
             Ok(Lookup::Found(found)) => outcome(found),
             Ok(Lookup::NotFound | Lookup::Unknown) | Err(_) => Outcome::Unknown { code },
@@ -71,6 +75,9 @@ fn reason_to_give_up(claim: &Claim, limits: Limits) -> Option<String> {
 
 /// Ends a payment for good: it fails only if the gateway promises that its key is dead.
 async fn give_up(gateway: &dyn PaymentGateway, key: &ChargeKey, reason: String, limits: Limits) -> Outcome {
+    if chaos::planted(Bug::FailWithoutVoid) {
+        return Outcome::Voided { code: reason };
+    }
     match timeout(limits.gateway_timeout, gateway.void(key)).await {
         Ok(VoidOutcome::Voided) => Outcome::Voided { code: reason },
         Ok(VoidOutcome::AlreadyCaptured { reference }) => Outcome::Approved { reference },
