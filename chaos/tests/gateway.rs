@@ -11,7 +11,9 @@ use shop_chaos::gateway::books::Stats;
 use shop_common::id::PaymentId;
 use shop_common::money::{Currency, Money};
 use shop_common::payments::{ChargeKey, PaymentMethod};
-use shop_worker::payments::gateway::{Charge, ChargeOutcome, Lookup, PaymentGateway, RefundOutcome, VoidOutcome};
+use shop_worker::payments::gateway::{
+    Charge, ChargeOutcome, Lookup, PaymentGateway, RefundOutcome, Unreachable, VoidOutcome,
+};
 use shop_worker::payments::remote::RemoteGateway;
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -149,6 +151,30 @@ async fn what_is_given_back_is_given_back_once_and_only_if_it_came() {
     }
     assert_eq!(gateway.client.charge(&charge).await, approved(&charge), "the key has its answer for ever");
     assert_eq!(gateway.stats().await, Stats { charges: 1, refunded: 1, ..Stats::default() });
+}
+
+#[tokio::test]
+async fn what_was_captured_is_listed_by_key_page_by_page() {
+    let gateway = Running::start().await;
+    let charges: Vec<Charge> = (0..3).map(|_| charge("pm_sim_success")).collect();
+    for charge in charges.iter().rev() {
+        gateway.client.charge(charge).await;
+    }
+    gateway.client.refund(&charges[1].key).await;
+    gateway.client.charge(&charge("pm_sim_decline_x")).await;
+    gateway.client.void(&charge("test").key).await;
+
+    let first = gateway.client.captured(None, 2).await.unwrap();
+    let rest = gateway.client.captured(Some(&first[1].key), 2).await.unwrap();
+
+    let listed: Vec<_> = first.iter().chain(&rest).map(|charge| (charge.key.clone(), charge.refunded)).collect();
+    let expected: Vec<_> =
+        charges.iter().zip([false, true, false]).map(|(charge, back)| (charge.key.clone(), back)).collect();
+    assert_eq!(listed, expected);
+    assert_eq!((first[0].payment.clone(), first[0].amount), (charges[0].payment.to_string(), charges[0].amount));
+    assert_eq!(gateway.client.captured(Some(&charges[2].key), 2).await.unwrap(), []);
+    gateway.faults(json!({ "down": true })).await;
+    assert_eq!(gateway.client.captured(None, 2).await, Err(Unreachable));
 }
 
 #[tokio::test]

@@ -101,6 +101,15 @@ Examples:
     )]
     Jobs(JobsCommand),
 
+    /// What the payment gateway has charged
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  shopctl payments reconcile"
+    )]
+    Payments(PaymentsCommand),
+
     /// Check that every number adds up
     ///
     /// Asks the books in one snapshot, so a shop that runs can be verified.
@@ -415,6 +424,23 @@ pub(crate) enum JobStateArg {
     Dead,
     /// Not needed any more
     Cancelled,
+}
+
+/// The commands below `shopctl payments`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PaymentsCommand {
+    /// Compare the gateway's ledger with the shop's payments
+    ///
+    /// Only a worker can ask the gateway, so this asks a worker to, and waits
+    /// for it. Money that the gateway has captured and that no order is paid
+    /// with is given back, for example after an older backup was restored.
+    /// Whatever is less clear is only shown. Leaves with 1 when there are
+    /// findings. Workers do the same by themselves each hour.
+    #[command(after_help = "\
+Examples:
+  shopctl payments reconcile
+  shopctl payments reconcile -o json")]
+    Reconcile(ShopArgs),
 }
 
 /// Options of `shopctl jobs show`.

@@ -15,7 +15,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{AdminCommand, Cli, Command, JobsCommand, MigrateCommand, ServicesCommand, StockCommand};
+use crate::args::{
+    AdminCommand, Cli, Command, JobsCommand, MigrateCommand, PaymentsCommand, ServicesCommand, StockCommand,
+};
 
 // One thread: Linux ties a child's "parent died" signal to the thread that
 // started it, so every child has to be started by the thread that lives longest.
@@ -35,6 +37,7 @@ async fn main() -> ExitCode {
         Command::Stock(StockCommand::Adjust(args)) => commands::stock::adjust(&args).await,
         Command::Jobs(JobsCommand::List(args)) => commands::jobs::list(&args).await,
         Command::Jobs(JobsCommand::Show(args)) => commands::jobs::show(&args).await,
+        Command::Payments(PaymentsCommand::Reconcile(args)) => commands::payments::reconcile(&args).await,
         Command::Verify(args) => commands::verify::run(&args).await,
     };
     result.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)

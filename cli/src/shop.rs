@@ -1,6 +1,7 @@
 //! The shop that a command works on: the servers of the environment, or those of the stack that runs here.
 
 use std::path::Path;
+use std::time::Duration;
 
 use shop_common::config::{self, Settings};
 use shop_common::db;
@@ -20,6 +21,8 @@ pub(crate) struct Shop {
     pub(crate) production: bool,
     /// Where the gateway keeps its books.
     pub(crate) ledger: Ledger,
+    /// How long a worker may be silent before it counts as dead.
+    pub(crate) lease: Duration,
 }
 
 impl Shop {
@@ -50,12 +53,13 @@ impl Shop {
             private.map(|urls| [("DATABASE_URL", urls.database.as_str()), ("REDIS_URL", urls.redis.as_str())]);
         let (_, settings) = config::load_or(fallback.as_ref().map_or(&[], |urls| urls.as_slice()))
             .map_err(|error| Failure::new(Exit::Refused, error))?;
-        let Settings { databases, gateway, .. } = settings;
+        let Settings { databases, gateway, worker, .. } = settings;
         Ok(Self {
             pool: db::pool(&databases.pg)?,
             redis: Redis::connect(&databases.redis)?,
             production,
             ledger: Ledger::of(&gateway),
+            lease: worker.lease(),
         })
     }
 }

@@ -234,6 +234,8 @@ pub struct Gateway {
     pub seed: u64,
     /// How long to wait for an answer.
     pub timeout_ms: u64,
+    /// How often the gateway's ledger is compared with the payments; 0 means only when somebody asks for it.
+    pub audit_every_seconds: u64,
 }
 
 /// The profile in force: `ROCKET_PROFILE`, or `production` when it is not set.

@@ -66,3 +66,7 @@ id!(
     /// One life of a worker process.
     BootId
 );
+id!(
+    /// A comparison of the gateway's ledger with the payments.
+    AuditId
+);

@@ -11,6 +11,14 @@ pub fn millis<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S
     serializer.serialize_str(&text(time))
 }
 
+/// The same of a time that may not have come.
+pub fn optional_millis<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => millis(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 /// The same as a text.
 pub fn text(time: &Timestamp) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)

@@ -6,6 +6,7 @@ use std::process::Output;
 use serde_json::Value;
 use shop_common::db::MIGRATOR;
 use shop_common::seed;
+use shop_e2e::eventually;
 use shop_testkit::Shop;
 use shop_testkit::binaries::Environment;
 use sqlx::PgPool;
@@ -196,4 +197,37 @@ fn a_server_that_is_away_or_not_named_has_an_exit_code_of_its_own() {
     let nowhere = run(None);
     assert_eq!(nowhere.status.code(), Some(4), "{}", stderr(&nowhere));
     assert!(stderr(&nowhere).contains("DATABASE_URL is not set"));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn payments_reconcile_has_a_worker_give_back_what_the_shop_forgot(pool: PgPool) {
+    let environment = Environment::new(&pool).with("ROCKET_GATEWAY", "{audit_every_seconds=0}");
+    let reconcile = ["payments", "reconcile", "-o", "json"];
+    let alone = shopctl(&environment, &reconcile);
+    assert_eq!(alone.status.code(), Some(6));
+    assert!(stderr(&alone).contains("no worker is alive"), "{}", stderr(&alone));
+    sqlx::query(
+        "INSERT INTO simulated_gateway.charges (key, payment, amount_minor, currency, method, state)
+         SELECT id || ':1', id, 1999, 'USD', 'test', 'captured' FROM gen_random_uuid() AS id",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let _worker = environment.worker();
+    eventually("the worker is alive", async || {
+        let workers: i64 = sqlx::query_scalar("SELECT count(*) FROM workers").fetch_one(&pool).await.unwrap();
+        workers == 1
+    })
+    .await;
+
+    let found = shopctl(&environment, &reconcile);
+    assert_eq!(found.status.code(), Some(1), "{}", stderr(&found));
+    let audit: Value = serde_json::from_slice(&found.stdout).unwrap();
+    let finding = &audit["findings"][0];
+    assert_eq!((&audit["charges"], &finding["amount"]), (&1.into(), &19.99.into()));
+    assert_eq!((&finding["kind"], &finding["action"]), (&"forgotten".into(), &"refunded".into()));
+
+    let again = shopctl(&environment, &["payments", "reconcile"]);
+    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
+    assert!(stderr(&again).contains("the books agree, 1 charges compared"));
 }

@@ -22,6 +22,7 @@ use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::payments::audit::Auditor;
 use crate::payments::gateway::PaymentGateway;
 use crate::payments::remote::RemoteGateway;
 use crate::payments::simulated::SimulatedGateway;
@@ -70,6 +71,8 @@ pub async fn run(figment: Figment, settings: Settings, metrics: PrometheusHandle
         runs.run(wake, stop).await;
     });
     let upkeep = tokio::spawn(async move { upkeep.run().await });
+    let auditor = Arc::new(Auditor::new(&runner, &settings.gateway));
+    let auditing = tokio::spawn(auditor.run(soft.clone()));
     tracing::info!(boot_id = %runner.boot(), port, "shop-worker claims");
 
     let died = tokio::select! {
@@ -83,6 +86,7 @@ pub async fn run(figment: Figment, settings: Settings, metrics: PrometheusHandle
     claiming.await.context("the claiming loop panicked")?;
     shutdown::drain(&runner, std::time::Duration::from_millis(settings.worker.grace_ms)).await;
     hard.cancel();
+    auditing.await.context("the auditor panicked")?;
     upkeep.await.context("the upkeep loop panicked")?;
     stop_health.notify();
     pool.close().await;

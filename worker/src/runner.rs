@@ -135,6 +135,11 @@ impl Runner {
         &self.queue
     }
 
+    /// The gateway that it charges.
+    pub fn gateway(&self) -> &Arc<dyn PaymentGateway> {
+        &self.gateway
+    }
+
     /// How long a silent worker keeps its jobs.
     pub fn lease(&self) -> Duration {
         self.lease

@@ -17,7 +17,9 @@ use shop_common::orders::status::OrderStatus;
 use shop_common::payments::next::Policy;
 use shop_common::payments::{ChargeKey, Outcome};
 use shop_testkit::Shop;
-use shop_worker::payments::gateway::{Charge, ChargeOutcome, Lookup, PaymentGateway, RefundOutcome, VoidOutcome};
+use shop_worker::payments::gateway::{
+    CapturedCharge, Charge, ChargeOutcome, Lookup, PaymentGateway, RefundOutcome, Unreachable, VoidOutcome,
+};
 use shop_worker::payments::simulated::SimulatedGateway;
 use shop_worker::runner::Runner;
 use shop_worker::upkeep::Upkeep;
@@ -228,6 +230,10 @@ impl PaymentGateway for Broken {
 
     async fn refund(&self, _: &ChargeKey) -> RefundOutcome {
         RefundOutcome::Unknown
+    }
+
+    async fn captured(&self, _: Option<&ChargeKey>, _: u32) -> Result<Vec<CapturedCharge>, Unreachable> {
+        Err(Unreachable)
     }
 }
 

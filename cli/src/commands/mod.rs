@@ -6,6 +6,7 @@ pub(crate) mod down;
 pub(crate) mod jobs;
 pub(crate) mod migrate;
 mod next_steps;
+pub(crate) mod payments;
 mod preflight;
 pub(crate) mod services;
 pub(crate) mod status;

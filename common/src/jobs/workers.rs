@@ -53,6 +53,17 @@ pub async fn beat(pool: &PgPool, boot: BootId, host: &str, in_hand: usize) -> Re
     Ok(())
 }
 
+/// Whether any worker has given a sign of life within a lease.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn any_alive(pool: &PgPool, lease: Duration) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT FROM workers WHERE heartbeat_at > now() - $1 * interval '1 second')")
+        .bind(lease.as_secs_f64())
+        .fetch_one(pool)
+        .await
+}
+
 /// Says goodbye, so that nobody waits for the heartbeat to run out.
 ///
 /// # Errors

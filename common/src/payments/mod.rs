@@ -2,6 +2,7 @@
 //!
 //! The gateways themselves live in the worker; here are only the words.
 
+pub mod audit;
 pub mod next;
 
 use serde::{Deserialize, Serialize};
@@ -69,7 +70,8 @@ impl PaymentStatus {
 /// A crash, a transient failure and an unknown outcome all use the same key
 /// again, so that a gateway which is idempotent by key cannot charge twice. Only
 /// a recorded decline moves the number on.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, sqlx::Type)]
+#[sqlx(transparent)]
 pub struct ChargeKey(String);
 
 impl ChargeKey {

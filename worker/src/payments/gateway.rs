@@ -87,6 +87,26 @@ pub enum RefundOutcome {
     Unknown,
 }
 
+/// A charge that the gateway has captured, as its ledger has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CapturedCharge {
+    /// The idempotency key, which may be somebody else's.
+    pub key: ChargeKey,
+    /// For which payment, as the gateway was told.
+    pub payment: String,
+    /// How much.
+    pub amount: Money,
+    /// What the gateway calls it.
+    pub reference: String,
+    /// Whether the money went back.
+    pub refunded: bool,
+}
+
+/// The gateway does not answer, or nothing that can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the gateway does not answer")]
+pub struct Unreachable;
+
 /// A payment gateway.
 #[async_trait]
 pub trait PaymentGateway: Send + Sync + 'static {
@@ -101,4 +121,11 @@ pub trait PaymentGateway: Send + Sync + 'static {
 
     /// Gives the whole of a captured charge back. The same key again gives nothing more.
     async fn refund(&self, key: &ChargeKey) -> RefundOutcome;
+
+    /// Charges that were captured, in the order of their keys, after that one: a page of at most
+    /// so many. An empty page is the end.
+    ///
+    /// # Errors
+    /// When the gateway does not answer.
+    async fn captured(&self, after: Option<&ChargeKey>, limit: u32) -> Result<Vec<CapturedCharge>, Unreachable>;
 }

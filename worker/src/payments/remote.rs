@@ -7,9 +7,12 @@ use async_trait::async_trait;
 use reqwest::{RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use shop_common::money::Money;
 use shop_common::payments::ChargeKey;
 
-use super::gateway::{Charge, ChargeOutcome, Lookup, PaymentGateway, RefundOutcome, VoidOutcome};
+use super::gateway::{
+    CapturedCharge, Charge, ChargeOutcome, Lookup, PaymentGateway, RefundOutcome, Unreachable, VoidOutcome,
+};
 
 /// A gateway behind a URL. How long to wait for its answer is the caller's to say.
 #[derive(Debug, Clone)]
@@ -32,6 +35,36 @@ struct Answer {
     code: Option<String>,
     #[serde(default)]
     retryable: bool,
+}
+
+/// A page of the gateway's ledger.
+#[derive(Deserialize)]
+struct Page {
+    charges: Vec<Charged>,
+}
+
+/// A captured charge in the gateway's ledger.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Charged {
+    key: String,
+    payment: String,
+    amount_minor: i64,
+    reference: String,
+    state: State,
+}
+
+impl Charged {
+    fn parse(self) -> Result<CapturedCharge, Unreachable> {
+        let amount = Money::from_minor(self.amount_minor).map_err(|_| Unreachable)?;
+        let refunded = match self.state {
+            State::Captured => false,
+            State::Refunded => true,
+            _ => return Err(Unreachable),
+        };
+        let (key, payment, reference) = (ChargeKey::from(self.key), self.payment, self.reference);
+        Ok(CapturedCharge { key, payment, amount, reference, refunded })
+    }
 }
 
 /// How far the gateway says a key is.
@@ -153,6 +186,18 @@ impl PaymentGateway for RemoteGateway {
                 RefundOutcome::NothingCaptured
             }
             Ok(_) | Err(_) => RefundOutcome::Unknown,
+        }
+    }
+
+    async fn captured(&self, after: Option<&ChargeKey>, limit: u32) -> Result<Vec<CapturedCharge>, Unreachable> {
+        let mut url = self.url(&[]);
+        url.query_pairs_mut().append_pair("limit", &limit.to_string());
+        if let Some(after) = after {
+            url.query_pairs_mut().append_pair("after", after.as_str());
+        }
+        match ask::<Page>(self.http.get(url)).await {
+            Ok((StatusCode::OK, page)) => page.charges.into_iter().map(Charged::parse).collect(),
+            Ok(_) | Err(_) => Err(Unreachable),
         }
     }
 }

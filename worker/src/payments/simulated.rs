@@ -10,10 +10,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use shop_common::config;
+use shop_common::money::Money;
 use shop_common::payments::ChargeKey;
 use sqlx::PgPool;
 
-use super::gateway::{Charge, ChargeOutcome, Lookup, PaymentGateway, RefundOutcome, VoidOutcome};
+use super::gateway::{
+    CapturedCharge, Charge, ChargeOutcome, Lookup, PaymentGateway, RefundOutcome, Unreachable, VoidOutcome,
+};
 
 /// The code of a retryable decline.
 const TRY_AGAIN: &str = "try_again_later";
@@ -276,6 +279,23 @@ impl PaymentGateway for SimulatedGateway {
             Ok(_) => RefundOutcome::NothingCaptured,
             Err(_) => RefundOutcome::Unknown,
         }
+    }
+
+    async fn captured(&self, after: Option<&ChargeKey>, limit: u32) -> Result<Vec<CapturedCharge>, Unreachable> {
+        let page: Vec<(ChargeKey, String, Money, bool)> = sqlx::query_as(
+            "SELECT key, payment, amount_minor, state = 'refunded' FROM simulated_gateway.charges
+             WHERE state IN ('captured', 'refunded') AND key > $1 ORDER BY key LIMIT $2",
+        )
+        .bind(after.map_or("", ChargeKey::as_str))
+        .bind(i64::from(limit))
+        .fetch_all(&self.ledger)
+        .await
+        .map_err(|_| Unreachable)?;
+        let charge = |(key, payment, amount, refunded): (ChargeKey, _, _, _)| {
+            let reference = reference(key.as_str());
+            CapturedCharge { key, payment, amount, reference, refunded }
+        };
+        Ok(page.into_iter().map(charge).collect())
     }
 }
 

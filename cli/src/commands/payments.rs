@@ -1,0 +1,85 @@
+//! `shopctl payments`: the gateway's ledger against the shop's payments.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use shop_common::id::AuditId;
+use shop_common::jobs::workers;
+use shop_common::payments::audit::{self, Action, Audit, Finding};
+
+use crate::args::{Format, ShopArgs};
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::shop::{Shop, database};
+
+/// How often to look whether the audit is over.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// An audit and what it found.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Audited {
+    #[serde(flatten)]
+    audit: Audit,
+    findings: Vec<Finding>,
+}
+
+/// Has a worker compare the books, and fails with the differences.
+pub(crate) async fn reconcile(args: &ShopArgs) -> Result<(), Failure> {
+    let shop = Shop::find(&args.home.dir)?;
+    refuse_without_worker(&shop).await?;
+    let id = audit::request(&shop.pool, "shopctl").await.map_err(database)?;
+    let Audited { audit, findings } = finished(&shop, id).await?;
+    if let Some(error) = &audit.error {
+        return Err(Failure::new(Exit::Away, format!("the books could not be compared: {error}"))
+            .next("look at the worker's log; it tries again by itself, and findings so far are kept"));
+    }
+    let (charges, found) = (audit.charges, findings.len());
+    match args.output {
+        Format::Json => output::json(&Audited { audit, findings })?,
+        Format::Table => print(findings)?,
+    }
+    if found > 0 {
+        return Err(Failure::new(Exit::Failed, format!("{found} differences, {charges} charges compared"))
+            .next("what is `refunded` is done with; look at what is `reported` together with the gateway"));
+    }
+    output::note(format!("the books agree, {charges} charges compared"));
+    Ok(())
+}
+
+/// Waits until an audit is over.
+async fn finished(shop: &Shop, id: AuditId) -> Result<Audited, Failure> {
+    loop {
+        match audit::find(&shop.pool, id).await.map_err(database)? {
+            Some((audit, findings)) if audit.finished_at.is_some() => return Ok(Audited { audit, findings }),
+            Some(_) => {}
+            None => return Err(Failure::new(Exit::NotFound, "the audit is gone: the database was reset meanwhile")),
+        }
+        tokio::time::sleep(LOOK).await;
+        refuse_without_worker(shop).await?;
+    }
+}
+
+async fn refuse_without_worker(shop: &Shop) -> Result<(), Failure> {
+    if workers::any_alive(&shop.pool, shop.lease).await.map_err(database)? {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Away, "no worker is alive, and only a worker can ask the gateway")
+        .next("start `shop-worker`, or the whole shop with `shopctl up`"))
+}
+
+fn print(findings: Vec<Finding>) -> std::io::Result<()> {
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let row = |finding: Finding| {
+        let action = match finding.action {
+            // The worker that was at it has died; the next audit ends it.
+            Action::Refunding => "refunding, not ended",
+            action => action.as_str(),
+        };
+        let kind = finding.kind.as_str().to_owned();
+        [finding.charge_key.as_str().to_owned(), finding.amount.to_string(), kind, action.to_owned()]
+    };
+    output::table(["CHARGE", "AMOUNT", "FINDING", "ACTION"], findings.into_iter().map(row).collect())
+}
