@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shop_common::id::{JobId, OrderId, ProductId};
-use shop_common::products::Reason;
+use shop_common::reason::Reason;
 
 use crate::exit::EXIT_CODES;
 
