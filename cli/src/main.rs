@@ -15,7 +15,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{AdminCommand, Cli, Command, JobsCommand, MigrateCommand, ServicesCommand, StockCommand};
+use crate::args::{
+    AdminCommand, Cli, Command, DeadCommand, JobsCommand, MigrateCommand, ServicesCommand, StockCommand, WorkersCommand,
+};
 
 // One thread: Linux ties a child's "parent died" signal to the thread that
 // started it, so every child has to be started by the thread that lives longest.
@@ -35,6 +37,13 @@ async fn main() -> ExitCode {
         Command::Stock(StockCommand::Adjust(args)) => commands::stock::adjust(&args).await,
         Command::Jobs(JobsCommand::List(args)) => commands::jobs::list(&args).await,
         Command::Jobs(JobsCommand::Show(args)) => commands::jobs::show(&args).await,
+        Command::Jobs(JobsCommand::Pause(args)) => commands::pause::pause(&args).await,
+        Command::Jobs(JobsCommand::Resume(args)) => commands::pause::resume(&args).await,
+        Command::Jobs(JobsCommand::Dead(DeadCommand::List(args))) => commands::dead::list(&args).await,
+        Command::Jobs(JobsCommand::Dead(DeadCommand::Retry(args))) => commands::dead::retry(&args).await,
+        Command::Jobs(JobsCommand::Dead(DeadCommand::Discard(args))) => commands::dead::discard(&args).await,
+        Command::Jobs(JobsCommand::Reconcile(args)) => commands::reconcile::run(&args).await,
+        Command::Workers(WorkersCommand::List(args)) => commands::workers::list(&args).await,
         Command::Verify(args) => commands::verify::run(&args).await,
     };
     result.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
