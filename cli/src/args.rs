@@ -1,11 +1,18 @@
 //! The command line. The doc comments here are the help that `--help` prints.
 
+mod jobs;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use shop_common::id::{JobId, OrderId, ProductId};
-use shop_common::products::Reason;
+use shop_common::id::ProductId;
+use shop_common::reason::Reason;
+
+pub(crate) use self::jobs::{
+    ChosenArgs, DeadCommand, DeadDiscardArgs, DeadListArgs, DeadRetryArgs, JobStateArg, JobsCommand, JobsListArgs,
+    JobsPauseArgs, JobsReconcileArgs, JobsShowArgs, WorkersCommand,
+};
 
 use crate::exit::EXIT_CODES;
 
@@ -96,8 +103,9 @@ Examples:
         subcommand,
         after_help = "\
 Examples:
-  shopctl jobs list --state dead
-  shopctl jobs show 01890000-0000-7000-8000-000000000000"
+  shopctl jobs list --state scheduled
+  shopctl jobs dead list
+  shopctl jobs pause --reason 'the gateway is being replaced'"
     )]
     Jobs(JobsCommand),
 
@@ -110,15 +118,29 @@ Examples:
     )]
     Payments(PaymentsCommand),
 
+    /// Who does the jobs
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  shopctl workers list"
+    )]
+    Workers(WorkersCommand),
+
     /// Check that every number adds up
     ///
     /// Asks the books in one snapshot, so a shop that runs can be verified.
     /// Leaves with 1, and shows the rows, when an invariant is broken.
+    ///
+    /// With --repair, what can be repaired with proof is repaired first: an open
+    /// order without a job gets one, under the payment's own key, and a scheduled
+    /// job of an order that has ended is cancelled. All else is only reported.
     #[command(after_help = "\
 Examples:
   shopctl verify
-  shopctl verify -o json")]
-    Verify(ShopArgs),
+  shopctl verify -o json
+  shopctl verify --repair --dry-run")]
+    Verify(VerifyArgs),
 }
 
 /// The forms in which most commands print.
@@ -147,6 +169,21 @@ pub(crate) struct ShopArgs {
     /// How to print it
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     pub(crate) output: Format,
+}
+
+/// Options of `shopctl verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) shop: ShopArgs,
+
+    /// Repair what can be repaired with proof, and check again
+    #[arg(long)]
+    pub(crate) repair: bool,
+
+    /// Only say what would be repaired
+    #[arg(long, requires = "repair")]
+    pub(crate) dry_run: bool,
 }
 
 /// Options of `shopctl up`.
@@ -375,57 +412,6 @@ pub(crate) struct StockAdjustArgs {
     pub(crate) reason: Reason,
 }
 
-/// The commands below `shopctl jobs`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum JobsCommand {
-    /// List jobs, newest first
-    #[command(after_help = "\
-Examples:
-  shopctl jobs list
-  shopctl jobs list --state dead --limit 100 -o json")]
-    List(JobsListArgs),
-
-    /// Show a job, its attempts, and whether PostgreSQL and Redis agree about it
-    #[command(after_help = "\
-Examples:
-  shopctl jobs show 01890000-0000-7000-8000-000000000000")]
-    Show(JobsShowArgs),
-}
-
-/// Options of `shopctl jobs list`.
-#[derive(Debug, Args)]
-pub(crate) struct JobsListArgs {
-    #[command(flatten)]
-    pub(crate) shop: ShopArgs,
-
-    /// Only jobs in this state
-    #[arg(long, value_enum)]
-    pub(crate) state: Option<JobStateArg>,
-
-    /// Only jobs of this order
-    #[arg(long)]
-    pub(crate) order: Option<OrderId>,
-
-    /// How many at most
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub(crate) limit: u32,
-}
-
-/// The states of a job, as they are typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum JobStateArg {
-    /// Waits for its time
-    Scheduled,
-    /// A worker has it
-    Running,
-    /// Done
-    Completed,
-    /// Given up
-    Dead,
-    /// Not needed any more
-    Cancelled,
-}
-
 /// The commands below `shopctl payments`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PaymentsCommand {
@@ -441,17 +427,6 @@ Examples:
   shopctl payments reconcile
   shopctl payments reconcile -o json")]
     Reconcile(ShopArgs),
-}
-
-/// Options of `shopctl jobs show`.
-#[derive(Debug, Args)]
-pub(crate) struct JobsShowArgs {
-    #[command(flatten)]
-    pub(crate) shop: ShopArgs,
-
-    /// Which job
-    #[arg(value_name = "JOB")]
-    pub(crate) id: JobId,
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{
-    AdminCommand, Cli, Command, JobsCommand, MigrateCommand, PaymentsCommand, ServicesCommand, StockCommand,
+    AdminCommand, Cli, Command, DeadCommand, JobsCommand, MigrateCommand, PaymentsCommand, ServicesCommand, StockCommand,
+    WorkersCommand,
 };
 
 // One thread: Linux ties a child's "parent died" signal to the thread that
@@ -37,7 +38,14 @@ async fn main() -> ExitCode {
         Command::Stock(StockCommand::Adjust(args)) => commands::stock::adjust(&args).await,
         Command::Jobs(JobsCommand::List(args)) => commands::jobs::list(&args).await,
         Command::Jobs(JobsCommand::Show(args)) => commands::jobs::show(&args).await,
+        Command::Jobs(JobsCommand::Pause(args)) => commands::pause::pause(&args).await,
+        Command::Jobs(JobsCommand::Resume(args)) => commands::pause::resume(&args).await,
+        Command::Jobs(JobsCommand::Dead(DeadCommand::List(args))) => commands::dead::list(&args).await,
+        Command::Jobs(JobsCommand::Dead(DeadCommand::Retry(args))) => commands::dead::retry(&args).await,
+        Command::Jobs(JobsCommand::Dead(DeadCommand::Discard(args))) => commands::dead::discard(&args).await,
+        Command::Jobs(JobsCommand::Reconcile(args)) => commands::reconcile::run(&args).await,
         Command::Payments(PaymentsCommand::Reconcile(args)) => commands::payments::reconcile(&args).await,
+        Command::Workers(WorkersCommand::List(args)) => commands::workers::list(&args).await,
         Command::Verify(args) => commands::verify::run(&args).await,
     };
     result.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use shop_common::config::{self, Settings};
 use shop_common::db;
+use shop_common::id::JobId;
+use shop_common::jobs::queue::Queue;
 use shop_common::redis::Redis;
 use shop_common::verify::Ledger;
 use sqlx::PgPool;
 
 use crate::exit::{Exit, Failure};
+use crate::output;
 use crate::stack::databases::Urls;
 use crate::stack::state::find_running;
 
@@ -17,6 +20,8 @@ use crate::stack::state::find_running;
 pub(crate) struct Shop {
     pub(crate) pool: PgPool,
     pub(crate) redis: Redis,
+    /// How long a silent worker keeps its jobs.
+    pub(crate) lease: Duration,
     /// Whether this is (or becomes) a shop for production.
     pub(crate) production: bool,
     /// Where the gateway keeps its books.
@@ -54,13 +59,15 @@ impl Shop {
         let (_, settings) = config::load_or(fallback.as_ref().map_or(&[], |urls| urls.as_slice()))
             .map_err(|error| Failure::new(Exit::Refused, error))?;
         let Settings { databases, gateway, worker, .. } = settings;
-        Ok(Self {
-            pool: db::pool(&databases.pg)?,
-            redis: Redis::connect(&databases.redis)?,
-            production,
-            ledger: Ledger::of(&gateway),
-            lease: worker.lease(),
-        })
+        let (pool, redis) = (db::pool(&databases.pg)?, Redis::connect(&databases.redis)?);
+        Ok(Self { pool, redis, production, ledger: Ledger::of(&gateway), lease: worker.lease() })
+    }
+
+    /// Tells the workers of jobs that the table has for now. What Redis does not hear, they find by themselves.
+    pub(crate) async fn enqueue(&self, jobs: &[JobId]) {
+        if let Err(error) = Queue::new(self.redis.clone()).enqueue(jobs).await {
+            output::note(format!("Redis does not answer ({error}); the workers schedule the jobs when it does"));
+        }
     }
 }
 

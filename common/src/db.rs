@@ -128,6 +128,28 @@ pub async fn begin(pool: &PgPool, locks: Locks) -> Result<Transaction<'static, P
     Ok(transaction)
 }
 
+/// How a transaction ends that an operator asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// What it did is done.
+    Commit,
+    /// Nothing is done: it only showed what it would do.
+    DryRun,
+}
+
+impl Ending {
+    /// Ends it.
+    ///
+    /// # Errors
+    /// When the database refuses. If only the answer to a COMMIT got lost, asking again says what is so.
+    pub async fn end(self, transaction: Transaction<'_, Postgres>) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Commit => transaction.commit().await,
+            Self::DryRun => transaction.rollback().await,
+        }
+    }
+}
+
 /// The number of a transaction, by which its end can be asked for from another connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
 #[sqlx(transparent)]

@@ -5,6 +5,7 @@ use std::process::Output;
 
 use serde_json::Value;
 use shop_common::db::MIGRATOR;
+use shop_common::orders::status::OrderStatus;
 use shop_common::seed;
 use shop_e2e::eventually;
 use shop_testkit::Shop;
@@ -178,6 +179,107 @@ async fn verify_says_that_all_is_well_or_names_what_is_not_and_fails(pool: PgPoo
     let as_json = shopctl(&environment, &["verify", "-o", "json"]);
     let findings: Value = serde_json::from_slice(&as_json.stdout).unwrap();
     assert_eq!(findings[0]["violations"][0]["subject"], format!("product {mug}"));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn jobs_are_paused_and_resumed_and_workers_listed(pool: PgPool) {
+    let (environment, shop) = (Environment::new(&pool), Shop::new(pool));
+    let run = |arguments: &[&str]| shopctl(&environment, &[arguments, &["-o", "json"]].concat());
+    assert_eq!(json(&run(&["workers", "list"])), Value::Array(Vec::new()));
+    assert_eq!(json(&run(&["jobs", "resume"]))["changed"], false);
+    let first = json(&run(&["jobs", "pause", "--reason", "a new gateway"]));
+    assert_eq!((&first["paused"], &first["changed"]), (&true.into(), &true.into()));
+    let again = run(&["jobs", "pause"]);
+    assert_eq!(json(&again)["pausedAt"], first["pausedAt"]);
+    assert!(stderr(&again).contains("paused since "), "{}", stderr(&again));
+    assert!(stderr(&again).contains("(a new gateway)"), "{}", stderr(&again));
+
+    let worker = environment.worker();
+    let workers = json(&run(&["workers", "list"]));
+    assert_eq!((&workers[0]["pid"], &workers[0]["alive"]), (&worker.id().into(), &true.into()));
+    assert!(stdout(&shopctl(&environment, &["workers", "list"])).contains("alive"));
+    let mug = shop.product("1", 5).await;
+    let order = shop.order(shop.customer().await, &[(mug, 1)], "pm_sim_success").await;
+    assert_eq!(shop.status(order).await, OrderStatus::Pending);
+
+    assert_eq!(json(&run(&["jobs", "resume"]))["changed"], true);
+    eventually("the order is paid", async || shop.status(order).await == OrderStatus::Completed).await;
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn dead_jobs_are_retried_or_given_up_while_their_orders_are_open(pool: PgPool) {
+    let (environment, shop) = (Environment::new(&pool), Shop::new(pool.clone()));
+    let dead = |arguments: &[&str]| shopctl(&environment, &[&["jobs", "dead"], arguments, &["-o", "json"]].concat());
+    let code = |arguments: &[&str]| dead(arguments).status.code();
+    let bury = async || sqlx::query("UPDATE jobs SET state = 'dead'").execute(&pool).await.unwrap();
+    assert_eq!(json(&dead(&["list"])), Value::Array(Vec::new()));
+    let mug = shop.product("1", 5).await;
+    let order = shop.order(shop.customer().await, &[(mug, 1)], "pm_sim_success").await;
+    let job = shop.job_of(order).await.to_string();
+    bury().await;
+    let listed = json(&dead(&["list"]));
+    assert_eq!((&listed[0]["id"], &listed[0]["orderStatus"]), (&job.as_str().into(), &"PENDING".into()));
+
+    assert_eq!(code(&["retry"]), Some(2));
+    assert_eq!(code(&["retry", "01890000-0000-7000-8000-000000000000"]), Some(3));
+    assert_eq!(json(&dead(&["retry", &job]))["jobs"][0], job);
+    let again = dead(&["retry", &job]);
+    assert_eq!(again.status.code(), Some(5), "{}", stderr(&again));
+    assert!(stderr(&again).contains("is scheduled, not dead"), "{}", stderr(&again));
+
+    bury().await;
+    let dry = dead(&["discard", "--all", "--dry-run"]);
+    assert_eq!((&json(&dry)["jobs"][0], &json(&dry)["dryRun"]), (&job.as_str().into(), &true.into()));
+    let refused = dead(&["discard", &job]);
+    assert_eq!(refused.status.code(), Some(4), "nobody was there to say yes");
+    assert!(stderr(&refused).contains("gives 1 orders up"), "{}", stderr(&refused));
+    assert_eq!(json(&dead(&["list"]))[0]["id"], job, "nothing was done so far");
+    assert_eq!(json(&dead(&["discard", "--all", "--yes"]))["jobs"][0], job);
+    let _worker = environment.worker();
+    eventually("the order has failed", async || shop.status(order).await == OrderStatus::Failed).await;
+    assert_eq!(shop.stock(mug).await, 5);
+    assert_eq!(code(&["retry", &job]), Some(5), "its order has ended");
+    assert_eq!(json(&dead(&["list"])), Value::Array(Vec::new()));
+    assert_eq!(json(&dead(&["list", "--all"]))[0]["giveUp"], "given_up_by_the_shop");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_job_that_redis_has_lost_is_found_and_scheduled(pool: PgPool) {
+    let (environment, shop) = (Environment::new(&pool), Shop::new(pool.clone()));
+    let reconcile = |option: &str| shopctl(&environment, &["jobs", "reconcile", option, "-o", "json"]);
+    assert_eq!(json(&reconcile("--check"))["live"], 0);
+    let mug = shop.product("1", 5).await;
+    // The shop of this test uses another prefix in Redis than the command, which so finds nothing there.
+    shop.order(shop.customer().await, &[(mug, 1)], "test").await;
+    sqlx::query("UPDATE jobs SET run_at = now() - interval '1 minute'").execute(&pool).await.unwrap();
+
+    let lost = shopctl(&environment, &["jobs", "reconcile"]);
+    assert_eq!(lost.status.code(), Some(1));
+    assert!(stderr(&lost).contains("1 jobs are missing"), "{}", stderr(&lost));
+    assert!(stdout(&lost).contains("missing"), "{}", stdout(&lost));
+    assert_eq!(json(&reconcile("--fix"))["missing"], 1);
+    assert_eq!(json(&reconcile("--check"))["missing"], 0);
+    let away = shopctl(&environment.with("REDIS_URL", "redis://127.0.0.1:9"), &["jobs", "reconcile"]);
+    assert_eq!(away.status.code(), Some(6), "{}", stderr(&away));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn verify_repairs_what_it_can_and_checks_again(pool: PgPool) {
+    let (environment, shop) = (Environment::new(&pool), Shop::new(pool.clone()));
+    let mug = shop.product("1", 5).await;
+    let order = shop.order(shop.customer().await, &[(mug, 1)], "test").await;
+    sqlx::query("UPDATE jobs SET state = 'dead'").execute(&pool).await.unwrap();
+    let verify = |options: &[&str]| shopctl(&environment, &[&["verify"], options].concat());
+
+    assert_eq!(verify(&["--dry-run"]).status.code(), Some(2), "there is nothing to rehearse without --repair");
+    let dry = verify(&["--repair", "--dry-run"]);
+    assert_eq!(dry.status.code(), Some(1), "it is still broken");
+    assert!(stderr(&dry).contains("1 orders would be repaired; nothing was done"), "{}", stderr(&dry));
+    let repaired = json(&verify(&["--repair", "-o", "json"]));
+    assert_eq!(repaired["repairs"][0]["order"], order.to_string());
+    assert_eq!(repaired["repairs"][0]["deed"], "jobScheduled");
+    let sound = verify(&["--repair"]);
+    assert_eq!((sound.status.code(), stderr(&sound).as_str()), (Some(0), "0 orders repaired\nall is well\n"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -16,7 +16,7 @@ use shop_common::id::BootId;
 use shop_common::jobs::ledger::GivenBack;
 use shop_common::jobs::queue::{Lease, Queue};
 use shop_common::jobs::retry::Backoff;
-use shop_common::jobs::{PayloadError, Token, ledger};
+use shop_common::jobs::{PayloadError, Token, ledger, pause};
 use shop_common::orders::claim::{self, Claim};
 use shop_common::orders::settle::{self, Settled, Settlement};
 use shop_common::payments::next::Policy;
@@ -49,6 +49,7 @@ pub struct Runner {
     settlements: Grouper<Settlement, Result<Settled, Arc<CommitError>>>,
     boot: BootId,
     claims: AtomicU64,
+    paused: AtomicBool,
     in_hand: InHand,
     places: Arc<Semaphore>,
     handlers: TaskTracker,
@@ -100,6 +101,7 @@ impl Runner {
             gateway,
             boot: BootId::new(),
             claims: AtomicU64::new(1),
+            paused: AtomicBool::new(false),
             in_hand: InHand::default(),
             places: Arc::new(Semaphore::new(settings.worker.concurrency.max(1))),
             handlers: TaskTracker::new(),
@@ -145,6 +147,23 @@ impl Runner {
         self.lease
     }
 
+    /// Looks whether claiming is paused. The table refuses claims anyway; this is so that nothing is
+    /// claimed and put back all the time.
+    ///
+    /// # Errors
+    /// When PostgreSQL is away; then it stays as it was.
+    pub async fn look_for_pause(&self) -> Result<(), sqlx::Error> {
+        let pause = pause::current(&self.pool).await?;
+        match (self.paused.swap(pause.is_some(), Ordering::Relaxed), pause) {
+            (false, Some(pause)) => {
+                tracing::info!(reason = pause.reason.as_deref().unwrap_or(""), since = %pause.paused_at, "claiming is paused");
+            }
+            (true, None) => tracing::info!("claiming goes on"),
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// Claims and handles until told to stop; what is in hand then goes on.
     pub async fn run(self: Arc<Self>, wake: Arc<Notify>, stop: CancellationToken) {
         while !stop.is_cancelled() {
@@ -174,13 +193,13 @@ impl Runner {
         drop(self.places.acquire().await);
     }
 
-    /// Looks at the schedule once: takes what is due and has room, and starts on it.
+    /// Looks at the schedule once: takes what is due and has room, and starts on it. Nothing while claiming is paused.
     ///
     /// # Errors
     /// When a server is away. What was claimed meanwhile comes back by itself.
     pub async fn step(self: &Arc<Self>) -> Result<Step, StepError> {
         let limit = self.places.available_permits().min(CLAIM);
-        if limit == 0 {
+        if limit == 0 || self.paused.load(Ordering::Relaxed) {
             return Ok(Step { due: 0, taken: 0, next_due: None });
         }
         let first = self.claims.fetch_add(limit as u64, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What every worker does besides its jobs: heartbeat, reaping, reconciling.
+//! What every worker does besides its jobs: heartbeat, reaping, reconciling, looking for a pause.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,6 +91,12 @@ impl Upkeep {
 
     async fn look_after_schedule(&self) {
         loop {
+            let runner = Arc::clone(&self.runner);
+            match db::bounded(async move { runner.look_for_pause().await }).await {
+                Some(Ok(())) => {}
+                Some(Err(error)) => tracing::warn!(%error, "cannot look for a pause"),
+                None => tracing::warn!("cannot look for a pause: PostgreSQL does not answer"),
+            }
             let (pool, queue, lease) = (self.runner.pool(), self.runner.queue(), self.runner.lease());
             match queue.reap().await {
                 Ok(0) => {}

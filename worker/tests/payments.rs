@@ -6,16 +6,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use shop_common::db::{Locks, MIGRATOR};
+use shop_common::db::{Ending, Locks, MIGRATOR};
 use shop_common::id::{BootId, JobId, OrderId};
+use shop_common::jobs::dead::{self, Chosen, Purpose};
 use shop_common::jobs::queue::{Depth, Lease};
 use shop_common::jobs::retry::Backoff;
-use shop_common::jobs::{Token, ledger};
-use shop_common::orders::claim;
+use shop_common::jobs::{Token, ledger, pause};
+use shop_common::orders::claim::{self, Claim};
 use shop_common::orders::settle::{self, Settled, Settlement};
 use shop_common::orders::status::OrderStatus;
 use shop_common::payments::next::Policy;
 use shop_common::payments::{ChargeKey, Outcome};
+use shop_common::repair;
 use shop_testkit::Shop;
 use shop_worker::payments::gateway::{
     CapturedCharge, Charge, ChargeOutcome, Lookup, PaymentGateway, RefundOutcome, Unreachable, VoidOutcome,
@@ -450,4 +452,104 @@ async fn what_is_on_the_schedule_but_not_to_be_done_is_sorted_out(pool: PgPool) 
     assert_eq!(shop.queue.depth().await.unwrap(), Depth { scheduled: 1, leased: 0 });
     let job = ledger::list(&shop.pool, &ledger::JobFilter::default(), 10).await.unwrap().pop().unwrap();
     assert_eq!(shop.queue.place_of(job.id, None).await.unwrap(), Some("scheduled"));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_worker_claims_nothing_while_it_is_paused_and_goes_on_afterwards(pool: PgPool) {
+    let shop = Shop::new(pool);
+    let mug = shop.product("1", 5).await;
+    let order = shop.order(shop.customer().await, &[(mug, 1)], "pm_sim_success").await;
+    let runner = worker(&shop, simulated(&shop)).await;
+    pause::pause(&shop.pool, None).await.unwrap();
+
+    // Before it has heard of the pause, the table refuses and the job goes back.
+    let step = runner.step().await.unwrap();
+    assert_eq!((step.due, step.taken), (1, 0));
+    assert_eq!(shop.queue.depth().await.unwrap(), Depth { scheduled: 1, leased: 0 });
+    shop.queue.enqueue(&[shop.job_of(order).await]).await.unwrap();
+    // After that, it leaves the schedule alone.
+    runner.look_for_pause().await.unwrap();
+    assert_eq!(runner.step().await.unwrap().due, 0);
+    assert_eq!(shop.status(order).await, OrderStatus::Pending);
+
+    pause::resume(&shop.pool).await.unwrap();
+    runner.look_for_pause().await.unwrap();
+    work_off(&shop, &runner).await;
+    assert_eq!(shop.status(order).await, OrderStatus::Completed);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_job_in_hand_ends_while_claiming_is_paused(pool: PgPool) {
+    let shop = Shop::new(pool);
+    let mug = shop.product("1", 5).await;
+    let order = shop.order(shop.customer().await, &[(mug, 1)], "pm_sim_slow_20").await;
+    let runner = worker(&shop, simulated(&shop)).await;
+    assert_eq!(runner.step().await.unwrap().taken, 1);
+
+    pause::pause(&shop.pool, None).await.unwrap();
+    runner.look_for_pause().await.unwrap();
+    runner.finish().await;
+
+    assert_eq!(shop.status(order).await, OrderStatus::Completed);
+}
+
+/// Gives an order up whose job is dead, and works it off.
+async fn give_up(shop: &Shop, order: OrderId) {
+    sqlx::query("UPDATE jobs SET state = 'dead' WHERE order_id = $1").bind(order).execute(&shop.pool).await.unwrap();
+    let reason = "sold_elsewhere".parse().unwrap();
+    let jobs = dead::revive(&shop.pool, &Chosen::All, Purpose::GiveUp(&reason), Ending::Commit).await.unwrap();
+    shop.queue.enqueue(&jobs).await.unwrap();
+    work_off(shop, &worker(shop, simulated(shop)).await).await;
+    shop.assert_sound().await;
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn an_order_that_is_given_up_is_voided_and_not_charged(pool: PgPool) {
+    let shop = Shop::new(pool);
+    let mug = shop.product("1", 5).await;
+    let order = shop.order(shop.customer().await, &[(mug, 1)], "pm_sim_success").await;
+
+    give_up(&shop, order).await;
+
+    assert_eq!((shop.status(order).await, shop.stock(mug).await), (OrderStatus::Failed, 5));
+    assert_eq!(attempts(&shop, order).await, ["voided sold_elsewhere #1"]);
+    assert_eq!(shop.captures(order).await, 0);
+}
+
+/// Charges an order's payment, and forgets it: the worker died before the settlement.
+async fn charged_and_forgotten(shop: &Shop, order: OrderId) {
+    let boot = BootId::new();
+    let lease = Lease { job: shop.job_of(order).await, token: Token::new(boot, 1) };
+    let claims = claim::claim(&shop.pool, &shop.announcer, &[lease], boot, shop.settings.worker.lease()).await.unwrap();
+    let Claim { key, payment, amount, currency, method, .. } = claims[0].clone();
+    simulated(shop).charge(&Charge { key, payment, amount, currency, method }).await;
+    assert_eq!(shop.captures(order).await, 1);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn an_order_that_is_given_up_too_late_is_completed(pool: PgPool) {
+    let shop = Shop::new(pool);
+    let mug = shop.product("1", 5).await;
+    let order = shop.order(shop.customer().await, &[(mug, 1)], "pm_sim_success").await;
+    charged_and_forgotten(&shop, order).await;
+
+    give_up(&shop, order).await;
+
+    assert_eq!((shop.status(order).await, shop.stock(mug).await), (OrderStatus::Completed, 4));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_job_that_is_made_by_a_repair_does_not_charge_again(pool: PgPool) {
+    let shop = Shop::new(pool);
+    let mug = shop.product("1", 5).await;
+    let order = shop.order(shop.customer().await, &[(mug, 1)], "pm_sim_success").await;
+    charged_and_forgotten(&shop, order).await;
+    sqlx::query("DELETE FROM jobs").execute(&shop.pool).await.unwrap();
+
+    let repairs = repair::repair(&shop.pool, Ending::Commit).await.unwrap();
+    shop.queue.enqueue(&[repairs[0].job]).await.unwrap();
+    work_off(&shop, &worker(&shop, simulated(&shop)).await).await;
+
+    assert_eq!((shop.status(order).await, shop.captures(order).await), (OrderStatus::Completed, 1));
+    shop.assert_sound().await;
 }

@@ -25,7 +25,7 @@ pub(crate) async fn list(args: &JobsListArgs) -> Result<(), Failure> {
                 [
                     job.id.to_string(),
                     job.kind,
-                    word(job.state).to_owned(),
+                    job.state.as_str().to_owned(),
                     run_at,
                     attempts,
                     job.order_id.to_string(),
@@ -83,12 +83,13 @@ fn print(shown: Shown) -> std::io::Result<()> {
         ("kind", format!("{} v{}", job.kind, job.version)),
         ("payload", job.payload.to_string()),
         ("order", job.order_id.to_string()),
-        ("state", format!("{} (Redis: {schedule}; {agreement})", word(job.state))),
+        ("state", format!("{} (Redis: {schedule}; {agreement})", job.state.as_str())),
         ("run at", format!("{} UTC", job.run_at.format("%F %T%.3f"))),
         ("attempts", format!("{} answers, {} retries, {} claims", job.attempts, job.retries, job.claims)),
         ("worker", job.boot_id.map_or_else(none, |boot| boot.to_string())),
         ("token", job.token.map_or_else(none, |token| token.as_str().to_owned())),
         ("request", job.request_id.unwrap_or_else(none)),
+        ("given up", job.give_up.unwrap_or_else(none)),
         ("last error", job.last_error.unwrap_or_else(none)),
     ];
     output::table(["FIELD", "VALUE"], facts.map(|(name, value)| [name.to_owned(), value]).to_vec())?;
@@ -110,15 +111,5 @@ fn state(state: JobStateArg) -> JobState {
         JobStateArg::Completed => JobState::Completed,
         JobStateArg::Dead => JobState::Dead,
         JobStateArg::Cancelled => JobState::Cancelled,
-    }
-}
-
-fn word(state: JobState) -> &'static str {
-    match state {
-        JobState::Scheduled => "scheduled",
-        JobState::Running => "running",
-        JobState::Completed => "completed",
-        JobState::Dead => "dead",
-        JobState::Cancelled => "cancelled",
     }
 }

@@ -1,15 +1,19 @@
 //! One module per command, and what several commands print.
 
 pub(crate) mod admin;
+pub(crate) mod dead;
 mod detach;
 pub(crate) mod down;
 pub(crate) mod jobs;
 pub(crate) mod migrate;
 mod next_steps;
 pub(crate) mod payments;
+pub(crate) mod pause;
 mod preflight;
+pub(crate) mod reconcile;
 pub(crate) mod services;
 pub(crate) mod status;
 pub(crate) mod stock;
 pub(crate) mod up;
 pub(crate) mod verify;
+pub(crate) mod workers;

@@ -1,20 +1,36 @@
-//! `shopctl verify`: whether every number adds up.
+//! `shopctl verify`: whether every number adds up, and what can be repaired.
 
+use serde_json::json;
+use shop_common::db::Ending;
+use shop_common::id::JobId;
+use shop_common::repair::{self, Deed, Repair};
 use shop_common::verify::{self, Finding, Ledger};
 
-use crate::args::{Format, ShopArgs};
+use crate::args::{Format, VerifyArgs};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::shop::{Shop, database};
 
-/// Checks the invariants; fails with the rows that break one.
-pub(crate) async fn run(args: &ShopArgs) -> Result<(), Failure> {
-    let shop = Shop::find(&args.home.dir)?;
+/// Repairs if that is asked for, and checks the invariants; fails with the rows that break one.
+pub(crate) async fn run(args: &VerifyArgs) -> Result<(), Failure> {
+    let shop = Shop::find(&args.shop.home.dir)?;
+    let ending = if args.dry_run { Ending::DryRun } else { Ending::Commit };
+    let repairs = if args.repair { Some(repair(&shop, ending).await?) } else { None };
     let findings = verify::verify(&shop.pool, shop.ledger).await.map_err(database)?;
     let broken = findings.iter().filter(|finding| !finding.violations.is_empty()).count();
-    match args.output {
-        Format::Json => output::json(&findings)?,
-        Format::Table => print(&findings)?,
+    match (args.shop.output, &repairs) {
+        (Format::Json, None) => output::json(&findings)?,
+        (Format::Json, Some(repairs)) => {
+            output::json(&json!({ "repairs": repairs, "dryRun": args.dry_run, "findings": findings }))?;
+        }
+        (Format::Table, repairs) => {
+            print_repairs(repairs.as_deref().unwrap_or_default())?;
+            print(&findings)?;
+        }
+    }
+    if let Some(repairs) = repairs {
+        let done = if args.dry_run { "would be repaired; nothing was done" } else { "repaired" };
+        output::note(format!("{} orders {done}", repairs.len()));
     }
     if broken > 0 {
         return Err(Failure::new(Exit::Failed, format!("{broken} of {} checks found something wrong", findings.len()))
@@ -25,6 +41,32 @@ pub(crate) async fn run(args: &ShopArgs) -> Result<(), Failure> {
         output::note("the gateway keeps its own ledger: `shopctl payments reconcile` compares it");
     }
     Ok(())
+}
+
+async fn repair(shop: &Shop, ending: Ending) -> Result<Vec<Repair>, Failure> {
+    let repairs = repair::repair(&shop.pool, ending).await.map_err(database)?;
+    let due: Vec<JobId> =
+        repairs.iter().filter(|repair| repair.deed != Deed::JobCancelled).map(|repair| repair.job).collect();
+    if ending == Ending::Commit && !due.is_empty() {
+        shop.enqueue(&due).await;
+    }
+    Ok(repairs)
+}
+
+fn print_repairs(repairs: &[Repair]) -> std::io::Result<()> {
+    if repairs.is_empty() {
+        return Ok(());
+    }
+    let row = |repair: &Repair| {
+        let deed = match repair.deed {
+            Deed::JobScheduled => "its job is scheduled again",
+            Deed::JobMade => "a job is made for it",
+            Deed::JobCancelled => "its job is cancelled",
+        };
+        [repair.order.to_string(), deed.to_owned(), repair.job.to_string()]
+    };
+    output::table(["ORDER", "REPAIR", "JOB"], repairs.iter().map(row).collect())?;
+    output::data("")
 }
 
 fn print(findings: &[Finding]) -> std::io::Result<()> {

@@ -37,6 +37,8 @@ pub struct TakenJob {
     pub retries: i32,
     /// Seconds since it was made.
     pub age_seconds: f64,
+    /// Why an operator has given its order up.
+    pub give_up: Option<String>,
     /// The HTTP request that made it.
     pub request_id: Option<String>,
 }
@@ -66,7 +68,7 @@ pub struct NotTaken {
 }
 
 /// Takes those jobs that are scheduled and due, or whose worker has been silent for
-/// a lease. Of two workers that try, one wins; the other does not wait, because what
+/// a lease; none while claiming is [paused](super::pause). Of two workers that try, one wins; the other does not wait, because what
 /// it would find then is not what its snapshot says of the workers.
 pub(crate) async fn take(
     connection: &mut PgConnection,
@@ -78,17 +80,18 @@ pub(crate) async fn take(
         "WITH takeable AS (
              SELECT j.id, w.token
              FROM jobs j JOIN unnest($1::uuid[], $2::text[]) AS w (id, token) USING (id)
-             WHERE j.state = 'scheduled' AND j.run_at <= now() + $3 * interval '1 second'
-                OR j.state = 'running' AND NOT EXISTS (
-                    SELECT FROM workers k
-                    WHERE k.boot_id = j.boot_id AND k.heartbeat_at > now() - $4 * interval '1 second')
+             WHERE NOT EXISTS (SELECT FROM queue_pause FOR KEY SHARE)
+               AND (j.state = 'scheduled' AND j.run_at <= now() + $3 * interval '1 second'
+                    OR j.state = 'running' AND NOT EXISTS (
+                        SELECT FROM workers k
+                        WHERE k.boot_id = j.boot_id AND k.heartbeat_at > now() - $4 * interval '1 second'))
              ORDER BY j.id FOR NO KEY UPDATE OF j SKIP LOCKED
          )
          UPDATE jobs j
          SET state = 'running', token = t.token, boot_id = $5, claims = claims + 1, updated_at = now()
          FROM takeable t WHERE j.id = t.id
          RETURNING j.id, j.token, j.kind, j.version, j.payload, j.order_id, j.attempts, j.claims, j.retries, j.request_id,
-                   extract(epoch FROM now() - j.created_at)::float8 AS age_seconds",
+                   j.give_up, extract(epoch FROM now() - j.created_at)::float8 AS age_seconds",
     )
     .bind(leases.iter().map(|lease| lease.job).collect::<Vec<_>>())
     .bind(leases.iter().map(|lease| lease.token.as_str()).collect::<Vec<_>>())
@@ -226,6 +229,8 @@ pub struct JobRecord {
     pub boot_id: Option<BootId>,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
+    /// Why an operator has given its order up.
+    pub give_up: Option<String>,
     /// The HTTP request that made it.
     pub request_id: Option<String>,
     /// When it was made.

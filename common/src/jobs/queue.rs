@@ -59,6 +59,21 @@ pub struct Depth {
     pub leased: u64,
 }
 
+/// One of the two sorted sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Set {
+    /// Jobs that wait for their time.
+    Schedule,
+    /// Jobs under a lease.
+    Leases,
+}
+
+/// The job that a member of either set names, if it is one of ours.
+pub(super) fn job_of(member: &str) -> Option<JobId> {
+    let (job, _) = member.split_once(':').unwrap_or((member, ""));
+    job.parse().ok()
+}
+
 /// The schedule.
 #[derive(Clone)]
 pub struct Queue {
@@ -193,6 +208,54 @@ impl Queue {
     pub async fn depth(&self) -> RedisResult<Depth> {
         let mut connection = self.redis.connection();
         Ok(Depth { scheduled: connection.zcard(&self.sched).await?, leased: connection.zcard(&self.lease).await? })
+    }
+
+    /// Which of the jobs are on the schedule, each at its place.
+    ///
+    /// # Errors
+    /// When Redis is away.
+    pub(super) async fn are_scheduled(&self, jobs: &[JobId]) -> RedisResult<Vec<bool>> {
+        if jobs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let members: Vec<String> = jobs.iter().map(JobId::to_string).collect();
+        let times: Vec<Option<f64>> =
+            redis::cmd("ZMSCORE").arg(&self.sched).arg(members).query_async(&mut self.redis.connection()).await?;
+        Ok(times.iter().map(Option::is_some).collect())
+    }
+
+    /// About [`CHUNK`] members of a set, and where to go on; 0 is the beginning, and the end.
+    /// What is in the set all the time is met at least once.
+    ///
+    /// # Errors
+    /// When Redis is away.
+    pub(super) async fn scan(&self, set: Set, from: u64) -> RedisResult<(u64, Vec<String>)> {
+        let (next, found): (u64, Vec<(String, f64)>) = redis::cmd("ZSCAN")
+            .arg(self.key_of(set))
+            .arg(from)
+            .arg("COUNT")
+            .arg(CHUNK)
+            .query_async(&mut self.redis.connection())
+            .await?;
+        Ok((next, found.into_iter().map(|(member, _)| member).collect()))
+    }
+
+    /// Removes members of a set.
+    ///
+    /// # Errors
+    /// When Redis is away.
+    pub(super) async fn remove(&self, set: Set, members: &[String]) -> RedisResult<()> {
+        if members.is_empty() {
+            return Ok(());
+        }
+        self.redis.connection().zrem(self.key_of(set), members).await
+    }
+
+    fn key_of(&self, set: Set) -> &str {
+        match set {
+            Set::Schedule => &self.sched,
+            Set::Leases => &self.lease,
+        }
     }
 
     /// Where Redis has the job: `scheduled`, `leased` or nowhere.

@@ -11,7 +11,7 @@ use crate::id::JobId;
 use crate::time::Timestamp;
 
 /// A job is looked for when it is overdue by so much; until then its enqueue is still on the way.
-const GRACE: Duration = Duration::from_secs(1);
+pub(super) const GRACE: Duration = Duration::from_secs(1);
 
 /// Why reconciling stopped.
 #[derive(Debug, thiserror::Error)]

@@ -27,6 +27,26 @@ pub struct Worker {
     /// Last sign of life.
     #[serde(serialize_with = "time::millis")]
     pub heartbeat_at: Timestamp,
+    /// Seconds since then.
+    pub silent_seconds: f64,
+    /// Whether that is less than a lease. If not, its jobs are anybody's.
+    pub alive: bool,
+}
+
+/// All workers that have not said goodbye and are not forgotten yet, the oldest first.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn list(pool: &PgPool, lease: Duration) -> Result<Vec<Worker>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT boot_id, host, pid, in_hand, started_at, heartbeat_at,
+                extract(epoch FROM now() - heartbeat_at)::float8 AS silent_seconds,
+                heartbeat_at > now() - $1 * interval '1 second' AS alive
+         FROM workers ORDER BY started_at, boot_id",
+    )
+    .bind(lease.as_secs_f64())
+    .fetch_all(pool)
+    .await
 }
 
 /// How many seconds a worker may be silent until its jobs are taken.

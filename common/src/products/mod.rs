@@ -161,24 +161,6 @@ pub struct ProductChanges {
     pub stock: Option<Stock>,
 }
 
-/// Why stock changed, in a few words.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::Type)]
-#[sqlx(transparent)]
-pub struct Reason(String);
-
-impl std::str::FromStr for Reason {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let reason = text.trim();
-        if (1..=200).contains(&reason.chars().count()) && is_storable(reason) {
-            Ok(Self(reason.to_owned()))
-        } else {
-            Err("a reason must have 1 to 200 characters")
-        }
-    }
-}
-
 /// What a list of products can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProductColumn {

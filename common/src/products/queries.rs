@@ -3,9 +3,10 @@
 use sqlx::{PgConnection, PgPool, QueryBuilder};
 use uuid::Uuid;
 
-use super::{NewProduct, Product, ProductChanges, ProductColumn, Reason};
+use super::{NewProduct, Product, ProductChanges, ProductColumn};
 use crate::id::{OrderId, ProductId, UserId};
 use crate::pagination::{Page, PageRequest};
+use crate::reason::Reason;
 
 /// Up to so many rows are counted one by one; above, the planner's estimate is taken.
 const COUNT_EXACTLY: i64 = 10_000;
@@ -163,7 +164,7 @@ pub async fn adjust_stock(
         .bind(changed)
         .execute(&mut *transaction)
         .await?;
-    record_movement(&mut transaction, id, delta, &reason.0, actor).await?;
+    record_movement(&mut transaction, id, delta, reason.as_str(), actor).await?;
     transaction.commit().await?;
     Ok(changed)
 }

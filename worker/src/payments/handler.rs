@@ -58,6 +58,9 @@ pub async fn attempt(gateway: &dyn PaymentGateway, claim: &Claim, limits: Limits
 
 fn reason_to_give_up(claim: &Claim, limits: Limits) -> Option<String> {
     let job = &claim.job;
+    if let Some(reason) = &job.give_up {
+        return Some(reason.clone());
+    }
     if let Err(error) = job.parse() {
         return Some(format!("poison: {error}"));
     }

@@ -1,0 +1,204 @@
+//! Dead jobs: those that need an operator, and what an operator can do about them.
+//!
+//! Most dead jobs are a normal end: the payment was declined or voided and the order has
+//! failed. One whose order is still open has stopped in the middle.
+
+use serde::Serialize;
+use sqlx::{PgConnection, PgPool, QueryBuilder};
+use uuid::Uuid;
+
+use super::JobState;
+use super::ledger::JobRecord;
+use crate::db::Ending;
+use crate::id::JobId;
+use crate::orders::status::OrderStatus;
+use crate::reason::Reason;
+
+/// A dead job whose order is open, unless another job of that order is live, or died later.
+const NEEDS_OPERATOR: &str = "j.state = 'dead' AND o.status IN ('PENDING', 'PROCESSING') AND NOT EXISTS (
+     SELECT FROM jobs other WHERE other.order_id = j.order_id
+        AND (other.state IN ('scheduled', 'running') OR other.state = 'dead' AND other.id > j.id))";
+
+/// Jobs of one transaction.
+const PAGE: i64 = 1000;
+
+/// A dead job, and how far its order is.
+#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadJob {
+    /// The job.
+    #[serde(flatten)]
+    #[sqlx(flatten)]
+    pub job: JobRecord,
+    /// Where its order stands.
+    pub order_status: OrderStatus,
+}
+
+/// Which dead jobs to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Those that need an operator.
+    NeedOperator,
+    /// All, the normal ends too.
+    All,
+}
+
+/// The newest dead jobs.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn list(pool: &PgPool, which: Which, limit: u32) -> Result<Vec<DeadJob>, sqlx::Error> {
+    let mut query =
+        QueryBuilder::new("SELECT j.*, o.status AS order_status FROM jobs j JOIN orders o ON o.id = j.order_id WHERE ");
+    query.push(match which {
+        Which::NeedOperator => NEEDS_OPERATOR,
+        Which::All => "j.state = 'dead'",
+    });
+    query.push(" ORDER BY j.id DESC LIMIT ").push_bind(i64::from(limit));
+    query.build_query_as().fetch_all(pool).await
+}
+
+/// Which dead jobs to bring back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chosen {
+    /// These, all or none of them.
+    These(Vec<JobId>),
+    /// All that need an operator.
+    All,
+}
+
+/// What they are brought back for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose<'a> {
+    /// To be tried again. A job that has reached a limit (attempts, crashes, age) is voided all the same.
+    Retry,
+    /// To give the order up: it fails if the gateway says that its key is void, and is completed if it was charged already.
+    GiveUp(&'a Reason),
+}
+
+/// Why a job is not brought back; then none is.
+#[derive(Debug, thiserror::Error)]
+pub enum ReviveError {
+    /// There is no such job.
+    #[error("there is no job {0}")]
+    Unknown(JobId),
+    /// It is not dead.
+    #[error("job {job} is {}, not dead", .state.as_str())]
+    NotDead {
+        /// The job.
+        job: JobId,
+        /// What it is instead.
+        state: JobState,
+    },
+    /// It has done its duty.
+    #[error("job {job} is at its end: its order is {}", .order.as_str())]
+    OrderEnded {
+        /// The job.
+        job: JobId,
+        /// How its order has ended.
+        order: OrderStatus,
+    },
+    /// Its order has another job, or two jobs of one order were named.
+    #[error("an order of these jobs would have two live jobs")]
+    TwoLive,
+    /// The database refuses.
+    #[error("PostgreSQL: {0}")]
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for ReviveError {
+    fn from(error: sqlx::Error) -> Self {
+        match error.as_database_error().and_then(|refused| refused.constraint()) {
+            Some("jobs_one_live_per_order") => Self::TwoLive,
+            _ => Self::Database(error),
+        }
+    }
+}
+
+/// Schedules dead jobs whose orders are open. Gives those that are (or would be) due now, for the schedule in Redis.
+///
+/// # Errors
+/// When one that was named cannot be brought back, or the database refuses.
+pub async fn revive(
+    pool: &PgPool,
+    chosen: &Chosen,
+    purpose: Purpose<'_>,
+    ending: Ending,
+) -> Result<Vec<JobId>, ReviveError> {
+    match chosen {
+        Chosen::These(jobs) => {
+            let mut transaction = pool.begin().await?;
+            check(&mut transaction, jobs).await?;
+            let revived = schedule(&mut transaction, jobs, purpose).await?;
+            ending.end(transaction).await?;
+            Ok(revived)
+        }
+        Chosen::All => revive_all(pool, purpose, ending).await,
+    }
+}
+
+async fn revive_all(pool: &PgPool, purpose: Purpose<'_>, ending: Ending) -> Result<Vec<JobId>, ReviveError> {
+    let mut revived = Vec::new();
+    let mut after = JobId(Uuid::nil());
+    loop {
+        let mut query = QueryBuilder::new("SELECT j.id FROM jobs j JOIN orders o ON o.id = j.order_id WHERE ");
+        query.push(NEEDS_OPERATOR).push(" AND j.id > ").push_bind(after);
+        query.push(" ORDER BY j.id LIMIT ").push_bind(PAGE);
+        let page: Vec<JobId> = query.build_query_scalar().fetch_all(pool).await?;
+        let Some(last) = page.last() else { return Ok(revived) };
+        after = *last;
+        let mut transaction = pool.begin().await?;
+        // Whatever has moved since is passed over.
+        lock(&mut transaction, &page).await?;
+        revived.extend(schedule(&mut transaction, &page, purpose).await?);
+        ending.end(transaction).await?;
+    }
+}
+
+async fn check(connection: &mut PgConnection, jobs: &[JobId]) -> Result<(), ReviveError> {
+    let rows = lock(connection, jobs).await?;
+    for &job in jobs {
+        match rows.iter().find(|(id, ..)| *id == job) {
+            None => return Err(ReviveError::Unknown(job)),
+            Some((_, state, _)) if *state != JobState::Dead => return Err(ReviveError::NotDead { job, state: *state }),
+            Some((_, _, order)) if !order.is_open() => return Err(ReviveError::OrderEnded { job, order: *order }),
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Locks jobs and their orders, row by row in the order of the jobs, as a settlement does.
+async fn lock(
+    connection: &mut PgConnection,
+    jobs: &[JobId],
+) -> Result<Vec<(JobId, JobState, OrderStatus)>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT j.id, j.state, o.status FROM jobs j JOIN orders o ON o.id = j.order_id
+         WHERE j.id = ANY($1) ORDER BY j.id FOR NO KEY UPDATE OF j, o",
+    )
+    .bind(jobs)
+    .fetch_all(connection)
+    .await
+}
+
+async fn schedule(
+    connection: &mut PgConnection,
+    jobs: &[JobId],
+    purpose: Purpose<'_>,
+) -> Result<Vec<JobId>, sqlx::Error> {
+    let give_up = match purpose {
+        Purpose::Retry => None,
+        Purpose::GiveUp(reason) => Some(reason.as_str()),
+    };
+    sqlx::query_scalar(
+        "UPDATE jobs j SET state = 'scheduled', run_at = now(), give_up = $2, updated_at = now()
+         FROM orders o
+         WHERE j.id = ANY($1) AND j.state = 'dead' AND o.id = j.order_id AND o.status IN ('PENDING', 'PROCESSING')
+         RETURNING j.id",
+    )
+    .bind(jobs)
+    .bind(give_up)
+    .fetch_all(connection)
+    .await
+}

@@ -1,0 +1,69 @@
+//! Pausing: between `pause` and `resume` no worker starts a job.
+
+use serde::Serialize;
+use sqlx::{Executor, PgPool};
+
+use crate::reason::Reason;
+use crate::time::{self, Timestamp};
+
+/// Since when nothing is claimed, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+pub struct Pause {
+    /// Why, if that was said.
+    pub reason: Option<String>,
+    /// Since when.
+    #[serde(serialize_with = "time::millis")]
+    pub paused_at: Timestamp,
+}
+
+/// What came of a wish to pause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Paused {
+    /// From now on nothing is claimed.
+    Now(Pause),
+    /// It was paused before, and that pause stays as it is.
+    Before(Pause),
+}
+
+/// Pauses claiming. What is in hand ends as usual; when this returns, no job starts any more.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn pause(pool: &PgPool, reason: Option<&Reason>) -> Result<Paused, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    // Every claim reads this table FOR KEY SHARE, and so holds a lock on it until it commits. This
+    // one waits for the claims that are under way, and later ones wait for the row. Plain readers,
+    // a backup for example, are not in the way.
+    transaction.execute("LOCK TABLE queue_pause IN EXCLUSIVE MODE").await?;
+    let now: Option<Pause> = sqlx::query_as(
+        "INSERT INTO queue_pause (reason) VALUES ($1) ON CONFLICT DO NOTHING RETURNING reason, paused_at",
+    )
+    .bind(reason)
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let paused = match now {
+        Some(now) => Paused::Now(now),
+        None => Paused::Before(
+            sqlx::query_as("SELECT reason, paused_at FROM queue_pause").fetch_one(&mut *transaction).await?,
+        ),
+    };
+    transaction.commit().await?;
+    Ok(paused)
+}
+
+/// Ends the pause, and gives it; nothing when there was none. Workers notice within about a second.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn resume(pool: &PgPool) -> Result<Option<Pause>, sqlx::Error> {
+    sqlx::query_as("DELETE FROM queue_pause RETURNING reason, paused_at").fetch_optional(pool).await
+}
+
+/// The pause, if there is one.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn current(pool: &PgPool) -> Result<Option<Pause>, sqlx::Error> {
+    sqlx::query_as("SELECT reason, paused_at FROM queue_pause").fetch_optional(pool).await
+}
