@@ -209,3 +209,6 @@ impl Witness for Batch {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests;
