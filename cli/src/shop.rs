@@ -26,8 +26,6 @@ pub(crate) struct Shop {
     pub(crate) production: bool,
     /// Where the gateway keeps its books.
     pub(crate) ledger: Ledger,
-    /// How long a worker may be silent before it counts as dead.
-    pub(crate) lease: Duration,
 }
 
 impl Shop {

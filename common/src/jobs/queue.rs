@@ -277,3 +277,19 @@ impl Queue {
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `reap.lua` cuts the id off by its length, `claim.lua` makes the member of boot id and number.
+    #[test]
+    fn a_member_is_the_job_and_the_token_and_the_scripts_can_take_it_apart() {
+        let (job, boot) = (JobId::new(), BootId::new());
+        for number in [1, 99, 1 << 53] {
+            let member = Lease { job, token: Token::new(boot, number) }.member();
+            assert_eq!(member, format!("{job}:{boot}-{number}"));
+            assert_eq!(member[..36].parse(), Ok(job));
+        }
+    }
+}

@@ -37,7 +37,34 @@ mod tests {
         assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
     }
 
+    /// As the doc comment says it, in numbers that cannot overflow.
+    fn full(backoff: Backoff, retries: i32) -> u128 {
+        (backoff.base.as_nanos() << retries.clamp(0, 31)).min(backoff.cap.as_nanos())
+    }
+
     proptest! {
+        #[test]
+        fn it_is_half_of_base_times_two_to_the_n_and_jitter_decides_on_the_other_half(
+            base in 0..10_000_u64, cap in 0..10_000_000_u64, retries: i32, jitter in 0.0..=1.0,
+        ) {
+            let backoff = Backoff { base: Duration::from_millis(base), cap: Duration::from_millis(cap) };
+            let full = full(backoff, retries);
+
+            let delay = backoff.delay(retries, jitter).as_nanos();
+
+            prop_assert!(delay >= full / 2 && delay <= full);
+            prop_assert!(backoff.delay(retries, 0.0) <= backoff.delay(retries, jitter));
+            prop_assert!(backoff.delay(retries, jitter) <= backoff.delay(retries, 1.0));
+            prop_assert!(full - backoff.delay(retries, 1.0).as_nanos() <= 1);
+        }
+
+        #[test]
+        fn it_never_gets_shorter_and_never_overflows(base: u64, cap: u64, retries: i32, jitter: f64) {
+            prop_assume!(!jitter.is_nan());
+            let backoff = Backoff { base: Duration::from_secs(base), cap: Duration::from_secs(cap) };
+            prop_assert!(backoff.delay(retries, jitter) <= backoff.delay(retries.saturating_add(1), jitter));
+        }
+
         #[test]
         fn it_is_never_above_the_cap_nor_below_half_of_the_full_delay(retries: i32, jitter in 0.0..=1.0) {
             let delay = BACKOFF.delay(retries, jitter);

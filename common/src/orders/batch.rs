@@ -224,3 +224,6 @@ impl Witness for Batch {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -153,6 +153,8 @@ struct Kept {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::id::ProductId;
     use crate::orders::Quantity;
@@ -175,5 +177,35 @@ mod tests {
         assert_eq!(Fingerprint::of(&cart(1), &card), Fingerprint::of(&cart(1), &card));
         assert_ne!(Fingerprint::of(&cart(1), &card), Fingerprint::of(&cart(2), &card));
         assert_ne!(Fingerprint::of(&cart(1), &card), Fingerprint::of(&cart(1), &PaymentMethod::default()));
+    }
+
+    /// Few products, pieces and methods, so that equal orders are drawn too.
+    fn orders() -> impl Strategy<Value = (Vec<(usize, i64)>, String)> {
+        let lines = prop::collection::vec((0..3_usize, 1..3_i64), 1..4);
+        (lines, prop::sample::select(vec!["a", "aa", "b", "test"]).prop_map(str::to_owned))
+    }
+
+    proptest! {
+        #[test]
+        fn fingerprints_are_equal_just_when_the_orders_are(one in orders(), other in orders()) {
+            let products: Vec<ProductId> = (1..4_u128).map(|n| ProductId(uuid::Uuid::from_u128(n))).collect();
+            let read = |(lines, method): (Vec<(usize, i64)>, String)| {
+                let lines = lines.into_iter().map(|(n, pieces)| (products[n], Quantity::try_from(pieces).unwrap()));
+                (Lines::new(lines).unwrap(), PaymentMethod::try_from(method).unwrap())
+            };
+            let (one, other) = (read(one), read(other));
+            prop_assert_eq!(Fingerprint::of(&one.0, &one.1) == Fingerprint::of(&other.0, &other.1), one == other);
+        }
+
+        /// A product on two lines is the same order as on one.
+        #[test]
+        fn spelling_does_not_matter(part in 1..1_000_i64, rest in 1..1_000_i64) {
+            let mug = ProductId::new();
+            let quantity = |pieces| Quantity::try_from(pieces).unwrap();
+            let together = Lines::new([(mug, quantity(part + rest))]).unwrap();
+            let apart = Lines::new([(mug, quantity(part)), (mug, quantity(rest))]);
+            let card = PaymentMethod::default();
+            prop_assert_eq!(Fingerprint::of(&together, &card), Fingerprint::of(&apart.unwrap(), &card));
+        }
     }
 }

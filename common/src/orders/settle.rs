@@ -373,3 +373,6 @@ fn job_change(row: &Row, settlement: &Settlement, state: JobState, delay: Durati
         error: settlement.outcome.code().map(str::to_owned),
     }
 }
+
+#[cfg(test)]
+mod tests;

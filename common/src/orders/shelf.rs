@@ -71,13 +71,13 @@ impl Shelf {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::orders::Quantity;
 
-    fn shelf(stocks: &[i64]) -> (Shelf, Vec<ProductId>) {
+    pub(in crate::orders) fn shelf(stocks: &[i64]) -> (Shelf, Vec<ProductId>) {
         let ids: Vec<ProductId> = stocks.iter().map(|_| ProductId::new()).collect();
         let products = ids.iter().zip(stocks).map(|(id, stock)| {
             let product = Product {
@@ -94,7 +94,7 @@ mod tests {
         (Shelf { products: products.collect(), taken: BTreeMap::new(), now: Timestamp::default() }, ids)
     }
 
-    fn cart(lines: &[(ProductId, i64)]) -> Lines {
+    pub(in crate::orders) fn cart(lines: &[(ProductId, i64)]) -> Lines {
         Lines::new(lines.iter().map(|(id, pieces)| (*id, Quantity::try_from(*pieces).unwrap()))).unwrap()
     }
 

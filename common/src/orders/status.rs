@@ -87,4 +87,27 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn every_state_can_be_reached_and_from_every_open_one_an_end() {
+        let from = |start: OrderStatus| {
+            let (mut reached, mut open) = (vec![start], vec![start]);
+            while let Some(state) = open.pop() {
+                for next in OrderStatus::ALL.into_iter().filter(|next| state.can_become(*next)) {
+                    if !reached.contains(&next) {
+                        reached.push(next);
+                        open.push(next);
+                    }
+                }
+            }
+            reached
+        };
+
+        assert_eq!(from(OrderStatus::Pending).len(), OrderStatus::ALL.len());
+        for state in OrderStatus::ALL {
+            assert!(from(state).iter().any(|end| !end.is_open()));
+            // No way leads back, so an order moves five times at most.
+            assert!(from(state).iter().filter(|next| **next != state).all(|next| !from(*next).contains(&state)));
+        }
+    }
 }

@@ -96,3 +96,6 @@ fn outcome(charged: ChargeOutcome) -> Outcome {
         ChargeOutcome::Unknown { code } => Outcome::Unknown { code },
     }
 }
+
+#[cfg(test)]
+mod tests;
