@@ -221,8 +221,8 @@ struct Small {
     inner: SimulatedGateway,
     /// What a refund answers, whatever it did.
     refund: Option<RefundOutcome>,
-    /// Whether its pages are older than all charges.
-    hidden: bool,
+    /// A charge that is younger than its pages.
+    younger: Option<ChargeKey>,
     /// Whether it answers no question for a page.
     away: bool,
 }
@@ -247,17 +247,17 @@ impl PaymentGateway for Small {
     }
 
     async fn captured(&self, after: Option<&ChargeKey>, _: u32) -> Result<Vec<CapturedCharge>, Unreachable> {
-        match (self.away, self.hidden) {
-            (true, _) => Err(Unreachable),
-            (_, true) => Ok(Vec::new()),
-            _ => self.inner.captured(after, 1).await,
+        if self.away {
+            return Err(Unreachable);
         }
+        let page = self.inner.captured(after, 10).await?.into_iter();
+        Ok(page.filter(|charge| Some(&charge.key) != self.younger.as_ref()).take(1).collect())
     }
 }
 
 fn small(shop: &Shop) -> Small {
     let inner = SimulatedGateway::new(shop.pool.clone(), shop.settings.gateway.clone());
-    Small { inner, refund: None, hidden: false, away: false }
+    Small { inner, refund: None, younger: None, away: false }
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
@@ -280,9 +280,25 @@ async fn a_ledger_of_many_pages_is_compared_to_its_end(pool: PgPool) {
 
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_charge_that_came_after_its_page_was_read_is_not_missing(pool: PgPool) {
-    let (shop, _, _) = paid(pool).await;
+    let (shop, _, key) = paid(pool).await;
 
-    assert_eq!(audited_with(&shop, Arc::new(Small { hidden: true, ..small(&shop) })).await, Ok(vec![]));
+    assert_eq!(audited_with(&shop, Arc::new(Small { younger: Some(key), ..small(&shop) })).await, Ok(vec![]));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_second_charge_is_given_back_also_when_the_one_that_paid_is_younger_than_the_page(pool: PgPool) {
+    let (shop, _, key) = paid(pool).await;
+    run(
+        &shop,
+        "INSERT INTO simulated_gateway.charges (key, payment, amount_minor, currency, method, state)
+         SELECT payment || ':2', payment, amount_minor, currency, method, 'captured' FROM simulated_gateway.charges",
+    )
+    .await;
+    let double = (numbered(&key, 2), Kind::Double, Action::Refunded);
+
+    let found = audited_with(&shop, Arc::new(Small { younger: Some(key), ..small(&shop) })).await;
+
+    assert_eq!(found, Ok(vec![double]));
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
