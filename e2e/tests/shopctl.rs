@@ -195,8 +195,9 @@ async fn jobs_are_paused_and_resumed_and_workers_listed(pool: PgPool) {
     assert!(stderr(&again).contains("(a new gateway)"), "{}", stderr(&again));
 
     let worker = environment.worker();
-    let workers = json(&run(&["workers", "list"]));
-    assert_eq!((&workers[0]["pid"], &workers[0]["alive"]), (&worker.id().into(), &true.into()));
+    let listed = || json(&run(&["workers", "list"]))[0].clone();
+    eventually("the worker's first heartbeat is heard", async || !listed().is_null()).await;
+    assert_eq!((&listed()["pid"], &listed()["alive"]), (&worker.id().into(), &true.into()));
     assert!(stdout(&shopctl(&environment, &["workers", "list"])).contains("alive"));
     let mug = shop.product("1", 5).await;
     let order = shop.order(shop.customer().await, &[(mug, 1)], "pm_sim_success").await;

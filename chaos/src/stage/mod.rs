@@ -375,8 +375,16 @@ fn beside_this(name: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
+/// A port that nobody listens on, and that no outgoing connection is given: those come from above 32,768.
 fn free_port() -> std::io::Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    loop {
+        let port = rand::random_range(10_000..32_000);
+        match std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(_) => return Ok(port),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn token(answer: &Value) -> anyhow::Result<String> {
