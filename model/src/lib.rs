@@ -27,7 +27,7 @@
 //! is only to be noticed where it does not look at rows that are due.
 //!
 //! States that differ only in the names of the workers or jobs are one state, and what nobody will look at any more is
-//! forgotten ([`state`]).
+//! forgotten ([`state`]). How many states that leaves, for which bounds, is written at the top of `tests/lease_protocol.rs`.
 
 mod effects;
 pub mod progress;
