@@ -68,7 +68,10 @@ pub async fn drained(stage: &Stage) -> anyhow::Result<Result<Duration, String>> 
             )
             .fetch_all(&stage.pool)
             .await?;
-            return Ok(Err(format!("I3 {open} orders have not ended {DRAIN:?} after the faults: {}", states.join("; "))));
+            return Ok(Err(format!(
+                "I3 {open} orders have not ended {DRAIN:?} after the faults: {}",
+                states.join("; ")
+            )));
         }
         sleep(Duration::from_millis(20)).await;
     }
@@ -102,7 +105,8 @@ impl Case<'_> {
             let rows = finding["violations"].as_array().filter(|rows| !rows.is_empty())?;
             Some(format!("{} {} rows, for example {}", finding["invariant"], rows.len(), rows[0]))
         };
-        let findings: Vec<String> = said.as_array().map(|all| all.iter().filter_map(broken).collect()).unwrap_or_default();
+        let findings: Vec<String> =
+            said.as_array().map(|all| all.iter().filter_map(broken).collect()).unwrap_or_default();
         if findings.is_empty() {
             return Ok(vec![format!("shopctl verify: {}", String::from_utf8_lossy(&output.stderr))]);
         }
@@ -139,7 +143,9 @@ impl Case<'_> {
                 _ => amounts.len() <= 1,
             };
             if !right {
-                wrong.push(format!("I2 payment {payment} is of an order that is {status}, of {total}, and charged {amounts:?}"));
+                wrong.push(format!(
+                    "I2 payment {payment} is of an order that is {status}, of {total}, and charged {amounts:?}"
+                ));
             }
         }
         if let Some(payment) = captured.keys().next() {
@@ -157,7 +163,9 @@ impl Case<'_> {
         self.tally.add("orders", orders.len() as u64);
         let mut orders: HashSet<Uuid> = orders.into_iter().collect();
         let bodies: Vec<(String, Vec<u8>)> =
-            sqlx::query_as("SELECT key, body FROM idempotency_keys WHERE status = 201").fetch_all(&self.stage.pool).await?;
+            sqlx::query_as("SELECT key, body FROM idempotency_keys WHERE status = 201")
+                .fetch_all(&self.stage.pool)
+                .await?;
         let mut wrong = Vec::new();
         for (key, body) in bodies {
             let body: Value = serde_json::from_slice(&body).context("an answer that is kept is no JSON")?;
@@ -176,15 +184,17 @@ impl Case<'_> {
     async fn what_was_promised_is_there(&self) -> anyhow::Result<Vec<String>> {
         let entries = self.journal.entries();
         let promised: Vec<Uuid> = entries.iter().filter_map(|(_, answer)| answer.as_ref()?.order()).collect();
-        let missing: Vec<Uuid> =
-            sqlx::query_scalar("SELECT id FROM unnest($1::uuid[]) AS promised (id) WHERE id NOT IN (SELECT id FROM orders)")
-                .bind(&promised)
+        let missing: Vec<Uuid> = sqlx::query_scalar(
+            "SELECT id FROM unnest($1::uuid[]) AS promised (id) WHERE id NOT IN (SELECT id FROM orders)",
+        )
+        .bind(&promised)
+        .fetch_all(&self.stage.pool)
+        .await?;
+        let revived: Vec<Uuid> =
+            sqlx::query_scalar("SELECT id FROM orders WHERE id = ANY($1) AND status <> 'CANCELLED'")
+                .bind(self.journal.cancellations())
                 .fetch_all(&self.stage.pool)
                 .await?;
-        let revived: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM orders WHERE id = ANY($1) AND status <> 'CANCELLED'")
-            .bind(self.journal.cancellations())
-            .fetch_all(&self.stage.pool)
-            .await?;
         self.tally.add("acknowledged orders", promised.len() as u64);
         self.tally.add("acknowledged cancellations", self.journal.cancellations().len() as u64);
         let missing = missing.into_iter().map(|id| format!("I6 order {id} was answered 201 and is not there"));

@@ -88,7 +88,7 @@ pub async fn play(stage: &Arc<Stage>, plan: &Plan, tally: &Arc<Tally>) -> anyhow
         stage: Arc::clone(stage),
         load: load.clone(),
         tally: Arc::clone(tally),
-        until: Instant::now() + plan.length,
+        until: Instant::now() + plan.length * if plan.faults.iter().any(|fault| fault.takes_long()) { 2 } else { 1 },
         alone: plan.faults.len() == 1,
     };
     let nemesis = plan.faults.iter().map(|fault| faults::inject(*fault, scene.clone(), rng.random()));

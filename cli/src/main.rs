@@ -16,8 +16,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{
-    AdminCommand, Cli, Command, DeadCommand, JobsCommand, MigrateCommand, PaymentsCommand, ServicesCommand, StockCommand,
-    WorkersCommand,
+    AdminCommand, Cli, Command, DeadCommand, JobsCommand, MigrateCommand, PaymentsCommand, ServicesCommand,
+    StockCommand, WorkersCommand,
 };
 
 // One thread: Linux ties a child's "parent died" signal to the thread that

@@ -15,16 +15,19 @@ use super::Scene;
 pub(super) async fn misbehave(scene: Scene, mut rng: StdRng) -> anyhow::Result<()> {
     let ambiguous = ambiguous(&scene).await?;
     while scene.goes_on() {
-        let faults = json!({
-            "timeoutAfterCharge": rng.random_range(0.0..0.25),
-            "errorAfterCharge": rng.random_range(0.1..0.4),
-            "failedAfterCharge": rng.random_range(0.0..0.15),
+        let mut faults = json!({
+            "timeoutAfterCharge": rng.random_range(0.0..0.1),
+            "errorAfterCharge": rng.random_range(0.0..0.1),
+            "failedAfterCharge": rng.random_range(0.0..0.1),
             "hang": rng.random_range(0.0..0.05),
             "refuse": rng.random_range(0.0..0.1),
-            "down": rng.random_bool(0.15),
+            "down": rng.random_bool(0.1),
             "latencyMs": rng.random_range(0..30),
             "seed": rng.random::<u32>(),
         });
+        // One of the ways to charge and not say so prevails.
+        let prevails = ["timeoutAfterCharge", "errorAfterCharge", "failedAfterCharge"][rng.random_range(0..3)];
+        faults[prevails] = json!(0.6);
         scene.stage.gateway_faults(&faults).await?;
         scene.tally.add("gateway moods", 1);
         sleep(Duration::from_millis(rng.random_range(300..900))).await;

@@ -55,9 +55,15 @@ impl Fault {
         }
     }
 
+    /// Whether it takes twice as long as others to happen often enough: a worker stands still for longer
+    /// than its lease, a Redis takes its time to come back.
+    pub fn takes_long(self) -> bool {
+        matches!(self, Self::F3 | Self::F5)
+    }
+
     /// Whether a worker loses its life, or its connections, by it. Where none does, no job may be taken from one.
     pub fn takes_workers(self) -> bool {
-        !matches!(self, Self::F1 | Self::F4 | Self::F7 | Self::F11)
+        !matches!(self, Self::F1 | Self::F4 | Self::F5 | Self::F7)
     }
 }
 

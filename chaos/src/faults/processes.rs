@@ -109,7 +109,10 @@ async fn takeover(scene: Scene, pid: u32) -> anyhow::Result<()> {
             return Ok(());
         }
         if took > LEASE + TAKEOVER {
-            scene.load.journal.violation(format!("F2 {left} jobs of dead worker {boot} were not taken over in {took:?}"));
+            scene
+                .load
+                .journal
+                .violation(format!("F2 {left} jobs of dead worker {boot} were not taken over in {took:?}"));
             return Ok(());
         }
         sleep(Duration::from_millis(20)).await;
@@ -124,19 +127,16 @@ pub(super) async fn pause_workers(scene: Scene, mut rng: StdRng) -> anyhow::Resu
     for n in 0..2 {
         let (scene, mut rng) = (scene.clone(), StdRng::seed_from_u64(rng.random()));
         pausers.spawn(async move {
+            let worker = &scene.stage.workers[n].program;
             while scene.goes_on() {
-                sleep(Duration::from_millis(rng.random_range(50..400))).await;
-                let worker = &scene.stage.workers[n].program;
+                sleep(Duration::from_millis(rng.random_range(20..200))).await;
                 let Some(pid) = worker.id() else { continue };
+                if held(&scene, pid).await?.is_empty() {
+                    continue;
+                }
                 worker.signal(Signal::SIGSTOP);
                 let paused = Instant::now();
-                let held: Vec<(Uuid, Uuid)> = sqlx::query_as(
-                    "SELECT j.id, j.boot_id FROM jobs j JOIN workers w ON w.boot_id = j.boot_id
-                     WHERE w.pid = $1 AND j.state = 'running'",
-                )
-                .bind(i32::try_from(pid)?)
-                .fetch_all(&scene.stage.pool)
-                .await?;
+                let held = held(&scene, pid).await?;
                 let pause = LEASE + Duration::from_millis(rng.random_range(1300..2200));
                 sleep(pause.saturating_sub(paused.elapsed())).await;
                 let (jobs, boots): (Vec<Uuid>, Vec<Uuid>) = held.into_iter().unzip();
@@ -157,6 +157,17 @@ pub(super) async fn pause_workers(scene: Scene, mut rng: StdRng) -> anyhow::Resu
         });
     }
     pausers.join_all().await.into_iter().collect()
+}
+
+/// The jobs that the worker with that process id has in hand, and its boot id.
+async fn held(scene: &Scene, pid: u32) -> anyhow::Result<Vec<(Uuid, Uuid)>> {
+    let held = sqlx::query_as(
+        "SELECT j.id, j.boot_id FROM jobs j JOIN workers w ON w.boot_id = j.boot_id WHERE w.pid = $1 AND j.state = 'running'",
+    )
+    .bind(i32::try_from(pid)?)
+    .fetch_all(&scene.stage.pool)
+    .await?;
+    Ok(held)
 }
 
 /// F7.

@@ -125,7 +125,10 @@ async fn moving_again(scene: &Scene) -> anyhow::Result<()> {
         }
         if back.elapsed() > MOVING_AGAIN {
             if scene.alone {
-                scene.load.journal.violation(format!("F5 {still} due jobs do not move, {MOVING_AGAIN:?} after Redis was back"));
+                scene
+                    .load
+                    .journal
+                    .violation(format!("F5 {still} due jobs do not move, {MOVING_AGAIN:?} after Redis was back"));
             }
             return Ok(());
         }
@@ -137,15 +140,15 @@ async fn moving_again(scene: &Scene) -> anyhow::Result<()> {
 pub(super) async fn break_postgres(scene: Scene, mut rng: StdRng) -> anyhow::Result<()> {
     let postgres = &scene.stage.postgres;
     while scene.goes_on() {
-        sleep(Duration::from_millis(rng.random_range(300..900))).await;
-        match rng.random_range(0..5) {
-            0 | 1 => {
+        sleep(Duration::from_millis(rng.random_range(200..700))).await;
+        match rng.random_range(0..6) {
+            0..=2 => {
                 postgres.stop_immediately();
                 sleep(Duration::from_millis(rng.random_range(0..600))).await;
                 postgres.start().await?;
                 scene.tally.add("PostgreSQL restarts", 1);
             }
-            2 => {
+            3 => {
                 let pids: Vec<i32> = sqlx::query_scalar(
                     "SELECT pid FROM pg_stat_activity WHERE datname = 'shop' AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
                 )
@@ -158,7 +161,7 @@ pub(super) async fn break_postgres(scene: Scene, mut rng: StdRng) -> anyhow::Res
                 }
                 postgres.start().await?;
             }
-            3 => {
+            4 => {
                 let ended: i64 = sqlx::query_scalar(
                     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                      WHERE datname = 'shop' AND pid <> pg_backend_pid() AND backend_type = 'client backend'",

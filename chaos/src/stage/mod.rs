@@ -108,8 +108,7 @@ impl Stage {
                 let mount = disk.join(name);
                 fs::create_dir(&mount)?;
                 let options = format!("size={size},mode=0700");
-                let done =
-                    Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&mount).status()?;
+                let done = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&mount).status()?;
                 ensure!(done.success(), "a small disk cannot be mounted, that takes root");
                 mounts.push(mount);
             }

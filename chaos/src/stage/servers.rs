@@ -38,8 +38,9 @@ impl Installed {
     /// When one of them is not there.
     pub async fn ask(database_url: &str, redis_url: &str) -> anyhow::Result<Self> {
         let mut connection = PgConnection::connect(database_url).await.context("DATABASE_URL")?;
-        let postgres: String =
-            sqlx::query_scalar("SELECT setting FROM pg_config WHERE name = 'BINDIR'").fetch_one(&mut connection).await?;
+        let postgres: String = sqlx::query_scalar("SELECT setting FROM pg_config WHERE name = 'BINDIR'")
+            .fetch_one(&mut connection)
+            .await?;
         let data: String = sqlx::query_scalar("SHOW data_directory").fetch_one(&mut connection).await?;
         let owner = fs::metadata(&data).with_context(|| format!("{data} is not on this machine"))?;
         let client = redis::Client::open(redis_url)?;
