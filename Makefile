@@ -4,7 +4,7 @@ SHELL := /bin/sh
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SHOPCTL := $(TARGET)/debug/shopctl
 
-.PHONY: up test check build chaos chaos-proof chaos-programs coverage
+.PHONY: up test check build chaos chaos-proof chaos-programs model coverage
 
 ## Run the whole shop on port 3000, in the foreground. Missing servers are installed.
 up: build
@@ -32,6 +32,10 @@ chaos: build chaos-programs
 ## Plant each known bug in turn: every one must turn the rig red.
 chaos-proof: build chaos-programs
 	$(SHOPCTL) services run --yes -- $(TARGET)/debug/chaos --prove --seed $(or $(SEED),1) $(CHAOS)
+
+## Visit the larger worlds of the lease protocol's model, which takes minutes.
+model:
+	cargo run -p shop-model --locked
 
 ## Which lines the tests reach, as a table. The programs that the end-to-end tests start are not counted.
 coverage: build

@@ -10,6 +10,7 @@ mod db;
 mod error;
 mod health;
 mod idempotency;
+mod in_flight;
 mod orders;
 mod paging;
 mod products;
@@ -18,9 +19,10 @@ mod realtime;
 mod requests;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use rocket::error::ErrorKind;
 use rocket::fairing::AdHoc;
 use rocket::figment::Figment;
-use rocket::{Build, Ignite, Rocket, catchers, routes};
+use rocket::{Build, Rocket, catchers, routes};
 use rocket_db_pools::Database;
 use shop_common::config::{self, Settings};
 use shop_common::orders::place::Placement;
@@ -29,13 +31,14 @@ use shop_common::seed;
 use crate::auth::hashing::Hasher;
 use crate::auth::tokens::{TokenError, Tokens};
 use crate::db::{Db, RedisDb};
+use crate::in_flight::InFlight;
 use crate::rate_limit::RateLimits;
 use crate::realtime::hub::Hub;
 use crate::realtime::{door, socket_io};
 
 /// Why the server cannot be built.
 #[derive(Debug, thiserror::Error)]
-pub enum BootError {
+enum BootError {
     /// Tokens cannot be signed.
     #[error(transparent)]
     Tokens(#[from] TokenError),
@@ -48,7 +51,7 @@ pub enum BootError {
 ///
 /// # Errors
 /// When the secret that signs tokens is missing or weak, or threads cannot be started.
-pub fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Result<Rocket<Build>, BootError> {
+fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Result<Rocket<Build>, BootError> {
     let tokens = Tokens::new(&settings.auth)?;
     let hasher = Hasher::new(&settings.auth).map_err(BootError::Threads)?;
     let limits = RateLimits::new(&settings.rate_limits);
@@ -61,6 +64,7 @@ pub fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -
         .manage(metrics)
         .manage(Hub::default())
         .attach(requests::Requests)
+        .attach(InFlight::new(settings.requests.in_flight))
         .attach(Db::init())
         .attach(RedisDb::init())
         .attach(AdHoc::try_on_ignite("Placement", move |rocket| open_placement(rocket, settings)))
@@ -96,10 +100,26 @@ pub fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -
         .register("/", catchers![catchers::problem]))
 }
 
-/// Closes the connections, after the last request has been answered.
-pub async fn close(rocket: &Rocket<Ignite>) {
-    if let Some(db) = Db::fetch(rocket) {
-        db.pool().close().await;
+/// Serves until told to stop, and then until the last request has been answered or the time for that is over.
+///
+/// # Errors
+/// When the server cannot be built or started.
+pub async fn run(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> anyhow::Result<()> {
+    match rocket(figment, settings, metrics)?.launch().await {
+        Ok(rocket) => {
+            if let Some(db) = Db::fetch(&rocket) {
+                db.pool().close().await;
+            }
+            Ok(())
+        }
+        Err(error) => match error.kind() {
+            // Whoever stopped us does not want to hear that we have failed: a request that hung was cut off.
+            ErrorKind::Shutdown(..) => {
+                tracing::warn!("requests that had not ended in time were cut off");
+                Ok(())
+            }
+            _ => Err(anyhow::anyhow!("{error}")),
+        },
     }
 }
 

@@ -24,8 +24,5 @@ async fn run() -> anyhow::Result<()> {
     let (figment, settings) = config::load()?;
     telemetry::init_logs(&settings.log)?;
     let metrics = telemetry::init_metrics()?;
-    let rocket = shop_api::rocket(figment, settings, metrics)?;
-    let rocket = rocket.launch().await.map_err(|error| anyhow::anyhow!("{error}"))?;
-    shop_api::close(&rocket).await;
-    Ok(())
+    shop_api::run(figment, settings, metrics).await
 }

@@ -6,6 +6,7 @@ pub mod gateway;
 pub mod journal;
 pub mod oracle;
 pub mod report;
+pub mod restored;
 pub mod round;
 pub mod stage;
 pub mod watcher;

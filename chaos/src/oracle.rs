@@ -40,12 +40,38 @@ struct Charges {
     charges: Vec<Charge>,
 }
 
-#[derive(Deserialize)]
+/// A charge that the gateway has captured.
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Charge {
+pub struct Charge {
     key: String,
-    payment: String,
-    amount_minor: i64,
+    /// For which payment.
+    pub payment: String,
+    /// How much, in minor units.
+    pub amount_minor: i64,
+    state: String,
+}
+
+impl Charge {
+    /// Whether the money went back.
+    pub fn is_refunded(&self) -> bool {
+        self.state == "refunded"
+    }
+}
+
+/// All charges that the gateway has captured for payments younger than that, as its own ledger has them.
+///
+/// # Errors
+/// When the gateway does not answer.
+pub async fn charges(stage: &Stage, since: Uuid) -> anyhow::Result<Vec<Charge>> {
+    let (mut all, mut after) = (Vec::new(), since.to_string());
+    loop {
+        let url = format!("{}/charges?after={after}&limit={PAGE}", stage.gateway_url);
+        let page: Charges = stage.http.get(url).send().await?.error_for_status()?.json().await?;
+        let Some(last) = page.charges.last() else { return Ok(all) };
+        after.clone_from(&last.key);
+        all.extend(page.charges);
+    }
 }
 
 /// Waits until every order has ended; says how long that took, or what is left (I3).
@@ -116,15 +142,8 @@ impl Case<'_> {
     /// I2: the gateway's own ledger against the orders.
     async fn one_charge_each(&self) -> anyhow::Result<Vec<String>> {
         let mut captured: HashMap<String, Vec<Charge>> = HashMap::new();
-        let mut after = self.since.to_string();
-        loop {
-            let url = format!("{}/charges?after={after}&limit={PAGE}", self.stage.gateway_url);
-            let page: Charges = self.stage.http.get(url).send().await?.json().await?;
-            let Some(last) = page.charges.last() else { break };
-            after.clone_from(&last.key);
-            for charge in page.charges {
-                captured.entry(charge.payment.clone()).or_default().push(charge);
-            }
+        for charge in charges(self.stage, self.since).await? {
+            captured.entry(charge.payment.clone()).or_default().push(charge);
         }
         self.tally.add("charges", captured.values().map(|charges| charges.len() as u64).sum());
         let payments: Vec<(Uuid, String, i64)> = sqlx::query_as(

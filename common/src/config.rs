@@ -70,6 +70,8 @@ pub struct Settings {
     pub auth: Auth,
     /// How orders are gathered into transactions.
     pub placement: Placement,
+    /// What holds for every request.
+    pub requests: Requests,
     /// Requests per minute.
     pub rate_limits: RateLimits,
     /// Retries.
@@ -171,6 +173,13 @@ pub struct Placement {
     pub queue: usize,
     /// How long a request waits for another one with the same key.
     pub key_wait_ms: u64,
+}
+
+/// What holds for every request.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Requests {
+    /// Requests that one api answers at the same time; more get 503.
+    pub in_flight: usize,
 }
 
 /// Requests per client and minute, in each api process.

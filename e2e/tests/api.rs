@@ -5,9 +5,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use shop_common::db::MIGRATOR;
 use shop_common::seed;
-use shop_e2e::{Answer, Caller, PASSWORD, order, read};
+use shop_e2e::{Answer, Caller, PASSWORD, eventually, order, read};
 use shop_testkit::binaries::{Api, Environment};
 use sqlx::PgPool;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 async fn shop(pool: &PgPool) -> (Api, Caller, Caller) {
     let api = Environment::new(pool).api();
@@ -25,6 +27,26 @@ fn assert_problem(answer: &Answer, status: u16, code: &str) {
         assert!(answer.json[member].is_string(), "{member} is missing in {}", answer.text);
     }
     assert_eq!(answer.json["requestId"].as_str(), answer.header("x-request-id"));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_request_above_the_limit_is_turned_away_at_once_and_health_still_answers(pool: PgPool) {
+    let api = Environment::new(&pool).with("ROCKET_REQUESTS", "{in_flight=1}").api();
+    let nobody = Caller::nobody(&api.url);
+    let mut slow = TcpStream::connect(api.url.trim_start_matches("http://")).await.unwrap();
+    let head = "POST /login HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 30\r\n\r\n";
+
+    // Rocket has seen a request when it has seen the first bytes of its body.
+    slow.write_all(format!("{head}half of what was ").as_bytes()).await.unwrap();
+    eventually("the shop is busy", async || nobody.get("/products").await.status == 503).await;
+    let turned_away = nobody.get("/products").await;
+    let health = nobody.get("/livez").await;
+    slow.write_all(b"said to come.").await.unwrap();
+    eventually("the shop answers again", async || nobody.get("/products").await.status == 200).await;
+
+    assert_problem(&turned_away, 503, "overloaded");
+    assert_eq!(turned_away.header("retry-after"), Some("1"));
+    assert_eq!(health.status, 200);
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

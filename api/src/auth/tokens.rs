@@ -20,7 +20,7 @@ const MIN_DIFFERENT_BYTES: usize = 10;
 
 /// Why tokens cannot be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TokenError {
+pub(crate) enum TokenError {
     /// No secret.
     #[error(
         "JWT_SECRET is not set; set it (or JWT_SECRET_FILE) to 32 random bytes or more, for example of `openssl rand -base64 48`"

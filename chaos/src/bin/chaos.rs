@@ -12,10 +12,12 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use shop_chaos::faults::{Fault, Tally};
 use shop_chaos::report::{self, Line};
+use shop_chaos::restored::{self, Restored};
 use shop_chaos::round::{self, Plan};
 use shop_chaos::stage::servers::Installed;
 use shop_chaos::stage::{Disks, Stage};
 use shop_common::chaos::Bug;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Plays rounds of faults against a shop of real programs and judges what is left of it.
 ///
@@ -41,7 +43,7 @@ struct Args {
     #[arg(long, default_value_t = 4000)]
     length: u64,
 
-    /// Play the short list that the tests play
+    /// Play the short list that the tests play, and restore an older database under a live ledger
     #[arg(long)]
     short: bool,
 
@@ -108,7 +110,12 @@ const SHORT: [&[Fault]; 6] = {
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    let green = if args.prove { prove(&args).await } else { play(&args).await };
+    let run = async { if args.prove { prove(&args).await } else { play(&args).await } };
+    let green = tokio::select! {
+        green = run => green,
+        // What was started is ended when the stage is dropped.
+        () = told_to_stop() => Err(anyhow::anyhow!("told to stop")),
+    };
     match green {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -116,6 +123,19 @@ async fn main() -> ExitCode {
             eprintln!("error: {error:#}\n  next: run it as `make chaos` does, with servers by `shopctl services run`");
             ExitCode::FAILURE
         }
+    }
+}
+
+async fn told_to_stop() {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = terminated => {}
+        _ = tokio::signal::ctrl_c() => {}
     }
 }
 
@@ -172,12 +192,23 @@ async fn play(args: &Args) -> anyhow::Result<bool> {
             fs::write(path, report::markdown(&lines))?;
         }
     }
+    let restored = if args.short { restore(&installed, args.seed).await? } else { true };
     let red: Vec<u64> = lines.iter().filter(|line| !line.violations.is_empty()).map(|line| line.seed).collect();
     for (what, value) in report::totals(&lines) {
         println!("{value:>8}  {what}");
     }
     println!("{} rounds, {} red {red:?}", lines.len(), red.len());
-    Ok(red.is_empty())
+    Ok(red.is_empty() && restored)
+}
+
+/// Restores an older database under a live ledger; says whether all was well.
+async fn restore(installed: &Installed, seed: u64) -> anyhow::Result<bool> {
+    let stage = Arc::new(Stage::build(installed, Disks::Usual, None).await?);
+    let Restored { refunded, open, violations } = restored::play(&stage, seed).await?;
+    let verdict =
+        if violations.is_empty() { "green".to_owned() } else { format!("RED: {}", report::first_few(&violations)) };
+    println!("restored an older database with {open} open orders: {refunded} forgotten charges went back  {verdict}");
+    Ok(violations.is_empty())
 }
 
 /// Plays a round. What makes the rig itself fail is a violation as well: it could not look.

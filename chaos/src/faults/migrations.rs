@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use rand::Rng;
 use rand::rngs::StdRng;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::Scene;
 
@@ -67,9 +67,13 @@ async fn one_ahead(scene: &Scene, rng: &mut StdRng) -> anyhow::Result<()> {
     let node = if rng.random_bool(0.5) { &scene.stage.apis[0] } else { &scene.stage.workers[0] };
     node.program.start(&[])?;
     scene.stage.serves(node).await?;
-    sleep(Duration::from_millis(200)).await;
-    if scene.load.journal.accepted() == accepted {
-        scene.load.journal.violation("F11 no order was accepted on a schema that is ahead".to_owned());
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while scene.load.journal.accepted() == accepted {
+        if Instant::now() > deadline {
+            scene.load.journal.violation("F11 no order was accepted on a schema that is ahead".to_owned());
+            break;
+        }
+        sleep(Duration::from_millis(20)).await;
     }
     let output = scene.stage.shopctl(&["migrate", "run"]).output().await?;
     let said = String::from_utf8_lossy(&output.stderr);

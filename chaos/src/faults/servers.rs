@@ -105,19 +105,24 @@ async fn wrong_eviction_policy(scene: &Scene) -> anyhow::Result<()> {
 /// Every job that is due when Redis is back has been claimed a moment later.
 async fn moving_again(scene: &Scene) -> anyhow::Result<()> {
     let back = Instant::now();
-    let due: Vec<(Uuid, i32)> =
+    let due: Vec<(Uuid, i32)> = asked(async || {
         sqlx::query_as("SELECT id, claims FROM jobs WHERE state = 'scheduled' AND run_at <= now()")
             .fetch_all(&scene.stage.pool)
-            .await?;
+            .await
+    })
+    .await?;
     let (ids, claims): (Vec<Uuid>, Vec<i32>) = due.into_iter().unzip();
     loop {
-        let still: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM jobs j JOIN unnest($1::uuid[], $2::integer[]) AS due (id, claims) ON due.id = j.id
-             WHERE j.state = 'scheduled' AND j.claims = due.claims",
-        )
-        .bind(&ids)
-        .bind(&claims)
-        .fetch_one(&scene.stage.pool)
+        let still: i64 = asked(async || {
+            sqlx::query_scalar(
+                "SELECT count(*) FROM jobs j JOIN unnest($1::uuid[], $2::integer[]) AS due (id, claims) ON due.id = j.id
+                 WHERE j.state = 'scheduled' AND j.claims = due.claims",
+            )
+            .bind(&ids)
+            .bind(&claims)
+            .fetch_one(&scene.stage.pool)
+            .await
+        })
         .await?;
         if still == 0 {
             scene.tally.most("slowest return of due jobs, ms", u64::try_from(back.elapsed().as_millis())?);
@@ -136,6 +141,18 @@ async fn moving_again(scene: &Scene) -> anyhow::Result<()> {
     }
 }
 
+/// Asks the books again while PostgreSQL is broken by another fault of the round.
+async fn asked<T>(question: impl AsyncFn() -> sqlx::Result<T>) -> sqlx::Result<T> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match question().await {
+            Err(error) if Instant::now() > deadline => return Err(error),
+            Err(_) => sleep(Duration::from_millis(50)).await,
+            answered => return answered,
+        }
+    }
+}
+
 /// F6.
 pub(super) async fn break_postgres(scene: Scene, mut rng: StdRng) -> anyhow::Result<()> {
     let postgres = &scene.stage.postgres;
@@ -149,10 +166,13 @@ pub(super) async fn break_postgres(scene: Scene, mut rng: StdRng) -> anyhow::Res
                 scene.tally.add("PostgreSQL restarts", 1);
             }
             3 => {
-                let pids: Vec<i32> = sqlx::query_scalar(
-                    "SELECT pid FROM pg_stat_activity WHERE datname = 'shop' AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
-                )
-                .fetch_all(&scene.stage.pool)
+                let pids: Vec<i32> = asked(async || {
+                    sqlx::query_scalar(
+                        "SELECT pid FROM pg_stat_activity WHERE datname = 'shop' AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
+                    )
+                    .fetch_all(&scene.stage.pool)
+                    .await
+                })
                 .await?;
                 if !pids.is_empty() {
                     let pid = pids[rng.random_range(0..pids.len())];
@@ -162,11 +182,14 @@ pub(super) async fn break_postgres(scene: Scene, mut rng: StdRng) -> anyhow::Res
                 postgres.start().await?;
             }
             4 => {
-                let ended: i64 = sqlx::query_scalar(
-                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-                     WHERE datname = 'shop' AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
-                )
-                .fetch_one(&scene.stage.pool)
+                let ended: i64 = asked(async || {
+                    sqlx::query_scalar(
+                        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                         WHERE datname = 'shop' AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
+                    )
+                    .fetch_one(&scene.stage.pool)
+                    .await
+                })
                 .await?;
                 scene.tally.add("backends terminated", u64::try_from(ended)?);
             }

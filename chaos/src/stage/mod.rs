@@ -134,7 +134,7 @@ impl Stage {
             ("SHOP_RATE_LIMITS", "off".to_owned()),
             ("SHOP_LOG_FORMAT", "json".to_owned()),
             ("ROCKET_AUTH", "{token_seconds=86400}".to_owned()),
-            ("ROCKET_SHUTDOWN", "{grace=1,mercy=1}".to_owned()),
+            ("ROCKET_SHUTDOWN", "{grace=2,mercy=1}".to_owned()),
             ("ROCKET_JOBS", "{base_ms=50,cap_ms=1000}".to_owned()),
             ("ROCKET_WORKER", format!("{{lease_ms={},concurrency=32,grace_ms=2000}}", LEASE.as_millis())),
             ("ROCKET_GATEWAY", format!("{{url=\"{gateway_url}\",timeout_ms=400}}")),
