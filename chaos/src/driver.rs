@@ -62,13 +62,18 @@ pub struct Load {
 impl Load {
     /// Orders as one customer until told to stop.
     pub async fn run(self, name: String, seed: u64) {
-        let mut rng = StdRng::seed_from_u64(seed);
+        // Orders follow the seed. What depends on answers and on time has lots of its own.
+        let (mut orders, mut rng) = (StdRng::seed_from_u64(seed), StdRng::seed_from_u64(!seed));
         let mut n = 0;
         while !self.stop.load(Ordering::Relaxed) {
             n += 1;
-            let sent = self.next_order(&mut rng, format!("{name}-{n}"));
+            let sent = self.next_order(&mut orders, format!("{name}-{n}"));
             self.journal.sending(&sent);
-            let answer = self.place(&mut rng, &sent).await;
+            let answer = if rng.random_bool(0.05) {
+                self.place_twice(&mut rng, &sent).await
+            } else {
+                self.place(&mut rng, &sent).await
+            };
             if let Some(order) = answer.and_then(|answer| answer.order())
                 && rng.random_bool(self.cancels)
             {
@@ -80,6 +85,13 @@ impl Load {
             }
             sleep(self.pause).await;
         }
+    }
+
+    /// Sends one order twice at the same time.
+    async fn place_twice(&self, rng: &mut StdRng, sent: &Sent) -> Option<Answer> {
+        let mut other = StdRng::seed_from_u64(rng.random());
+        let (first, second) = futures::join!(self.place(rng, sent), self.place(&mut other, sent));
+        first.or(second)
     }
 
     /// What a customer orders next.

@@ -17,8 +17,8 @@ pub struct Line {
     pub faults: Vec<Fault>,
     /// What was counted.
     pub counts: BTreeMap<&'static str, u64>,
-    /// From the end of the faults to the end of the last order.
-    pub recovery: Duration,
+    /// From the end of the faults to the end of the last order, if it came to that.
+    pub recovery: Option<Duration>,
     /// What must not be.
     pub violations: Vec<String>,
 }
@@ -43,8 +43,13 @@ impl Line {
     }
 
     fn injected(&self) -> String {
-        let injected = self.counts.iter().filter(|(what, _)| !NOT_INJECTED.contains(what));
+        // The steps at which programs died are told for the whole run.
+        let injected = self.counts.iter().filter(|(what, _)| !NOT_INJECTED.contains(what) && !what.contains('.'));
         injected.map(|(what, times)| format!("{times} {what}")).collect::<Vec<_>>().join(", ")
+    }
+
+    fn recovered(&self) -> String {
+        self.recovery.map_or_else(|| "-".to_owned(), |time| format!("{} ms", time.as_millis()))
     }
 
     fn count(&self, what: &str) -> u64 {
@@ -58,13 +63,13 @@ impl Line {
     /// The line for a terminal.
     pub fn text(&self) -> String {
         format!(
-            "round {:>3}  seed {:>20}  {:<12} {:>5} orders {:>5} charges  recovered in {:>5} ms  {}  ({})",
+            "round {:>3}  seed {:>20}  {:<12} {:>5} orders {:>5} charges  recovered in {:>8}  {}  ({})",
             self.round,
             self.seed,
             self.faults(),
             self.count("orders"),
             self.count("charges"),
-            self.recovery.as_millis(),
+            self.recovered(),
             self.verdict(),
             self.injected()
         )
@@ -90,7 +95,8 @@ pub fn totals(lines: &[Line]) -> BTreeMap<&'static str, u64> {
             *total = if largest { (*total).max(*value) } else { *total + value };
         }
         let slowest = totals.entry("slowest recovery, ms").or_default();
-        *slowest = (*slowest).max(u64::try_from(line.recovery.as_millis()).unwrap_or(u64::MAX));
+        let recovery = line.recovery.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        *slowest = (*slowest).max(recovery);
     }
     totals
 }
@@ -106,13 +112,13 @@ pub fn markdown(lines: &[Line]) -> String {
     for line in lines {
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {} ms | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
             line.round,
             line.seed,
             line.faults(),
             line.count("orders"),
             line.count("charges"),
-            line.recovery.as_millis(),
+            line.recovered(),
             line.injected(),
             line.verdict().replace('|', "/"),
         );

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::driver::Load;
@@ -24,8 +24,10 @@ const CLIENTS: usize = 16;
 const WATCHERS: usize = 2;
 /// How long an event may take once everything is quiet.
 const EVENTS: Duration = Duration::from_secs(10);
-/// Orders that are sent again at the end.
+/// Orders that are sent again at the end, of those with an answer and of those without.
 const REPLAYS: usize = 40;
+/// How long a round may take in all.
+const LONGEST: Duration = Duration::from_secs(240);
 
 /// What a round does. The same plan gives the same schedule of faults and orders, but not the same interleaving.
 #[derive(Debug, Clone)]
@@ -41,20 +43,36 @@ pub struct Plan {
 /// What came of a round.
 #[derive(Debug)]
 pub struct Outcome {
-    /// From the end of the faults to the end of the last order.
-    pub recovery: Duration,
+    /// From the end of the faults to the end of the last order, if it came to that.
+    pub recovery: Option<Duration>,
     /// Everything that must not be; nothing when the round is green.
     pub violations: Vec<String>,
 }
 
-/// Plays a round.
-///
-/// # Errors
-/// When the rig itself fails.
-pub async fn play(stage: &Arc<Stage>, plan: &Plan, tally: &Arc<Tally>) -> anyhow::Result<Outcome> {
+/// Plays a round. What makes the rig itself fail is a violation as well: it could not look.
+pub async fn play(stage: &Arc<Stage>, plan: &Plan, tally: &Arc<Tally>) -> Outcome {
+    let journal = Arc::new(Journal::default());
+    match timeout(LONGEST, play_through(stage, plan, tally, &journal)).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) => {
+            journal.violation(format!("the rig failed: {error:#}"));
+            Outcome { recovery: None, violations: journal.violations() }
+        }
+        Err(_) => {
+            journal.violation(format!("the round has not ended after {LONGEST:?}"));
+            Outcome { recovery: None, violations: journal.violations() }
+        }
+    }
+}
+
+async fn play_through(
+    stage: &Arc<Stage>,
+    plan: &Plan,
+    tally: &Arc<Tally>,
+    journal: &Arc<Journal>,
+) -> anyhow::Result<Outcome> {
     let mut rng = StdRng::seed_from_u64(plan.seed);
     let since = Uuid::now_v7();
-    let journal = Arc::new(Journal::default());
     let logged: Vec<u64> = stage.nodes().map(|node| node.program.logged()).collect();
     let settings: Vec<_> = plan.faults.iter().flat_map(|fault| fault.settings()).collect();
     if !settings.is_empty() {
@@ -67,7 +85,7 @@ pub async fn play(stage: &Arc<Stage>, plan: &Plan, tally: &Arc<Tally>) -> anyhow
     let stop = Arc::new(AtomicBool::new(false));
     let load = Load {
         stage: Arc::clone(stage),
-        journal: Arc::clone(&journal),
+        journal: Arc::clone(journal),
         hot: stage.product("Hot", rng.random_range(40..200)).await?,
         stop: Arc::clone(&stop),
         pause: Duration::from_millis(if plan.faults.contains(&Fault::F5) { 0 } else { 10 }),
@@ -79,7 +97,7 @@ pub async fn play(stage: &Arc<Stage>, plan: &Plan, tally: &Arc<Tally>) -> anyhow
     }
     let (mut watchers, mut watching, unwatch) = (Vec::new(), JoinSet::new(), Arc::new(AtomicBool::new(false)));
     for customer in stage.customers.iter().take(WATCHERS) {
-        let watcher = Watcher::new(Arc::clone(stage), Arc::clone(&journal), customer, Arc::clone(&unwatch)).await?;
+        let watcher = Watcher::new(Arc::clone(stage), Arc::clone(journal), customer, Arc::clone(&unwatch)).await?;
         watching.spawn(watcher.clone().run());
         watchers.push(watcher);
     }
@@ -99,17 +117,20 @@ pub async fn play(stage: &Arc<Stage>, plan: &Plan, tally: &Arc<Tally>) -> anyhow
             node.program.bury();
         }
     }
+    let over = Instant::now();
     stage.heal().await?;
-    let healed = Instant::now();
     stop.store(true, Ordering::Relaxed);
-    customers.join_all().await;
-
-    let drained = oracle::drained(stage).await?;
-    let recovery = healed.elapsed();
-    if let Err(left) = drained {
+    while let Some(customer) = customers.join_next().await {
+        customer?;
+    }
+    if let Err(left) = oracle::drained(stage).await? {
         journal.violation(left);
     }
+    let recovery = Some(over.elapsed());
     replay(&load, &mut rng).await;
+    if let Err(left) = oracle::drained(stage).await? {
+        journal.violation(left);
+    }
     for watcher in &watchers {
         if !watcher.has_seen_all(EVENTS).await? {
             journal.violation("I7 a customer who came back has not got all events".to_owned());
@@ -124,7 +145,7 @@ pub async fn play(stage: &Arc<Stage>, plan: &Plan, tally: &Arc<Tally>) -> anyhow
             }
         }
     }
-    let violations = Case { stage, journal: &journal, since, faults: &plan.faults, tally }.judge().await?;
+    let violations = Case { stage, journal, since, faults: &plan.faults, tally }.judge().await?;
     if !settings.is_empty() {
         for worker in &stage.workers {
             worker.program.start(&[])?;
@@ -134,11 +155,15 @@ pub async fn play(stage: &Arc<Stage>, plan: &Plan, tally: &Arc<Tally>) -> anyhow
     Ok(Outcome { recovery, violations })
 }
 
-/// Sends orders again whose answer is known: it must be the same, byte for byte.
+/// Sends orders again: one whose answer is known must get the same, byte for byte, and one whose customer
+/// hung up gets the one that it would have got.
 async fn replay(load: &Load, rng: &mut StdRng) {
-    let mut answered: Vec<_> = load.journal.entries().into_iter().filter(|(_, answer)| answer.is_some()).collect();
-    answered.shuffle(rng);
-    for (sent, _) in answered.into_iter().take(REPLAYS) {
-        load.place(rng, &sent).await;
+    let (mut answered, mut open): (Vec<_>, Vec<_>) =
+        load.journal.entries().into_iter().partition(|(_, answer)| answer.is_some());
+    for orders in [&mut answered, &mut open] {
+        orders.shuffle(rng);
+        for (sent, _) in orders.iter().take(REPLAYS) {
+            load.place(rng, sent).await;
+        }
     }
 }

@@ -29,6 +29,8 @@ pub enum Weather {
     Silent,
     /// Each piece that is sent takes so long.
     Slow(Duration),
+    /// So many bytes a second pass each way, on each connection.
+    Narrow(u32),
 }
 
 /// What happens to the next COMMITs.
@@ -137,8 +139,11 @@ impl Link {
             };
             // TCP loses nothing for good: what is held back arrives when the weather is better.
             let Ok(now) = weather.wait_for(|weather| !is_lost(*weather)).await.map(|weather| *weather) else { return };
-            if let Weather::Slow(delay) = now {
-                sleep(delay).await;
+            match now {
+                Weather::Slow(delay) => sleep(delay).await,
+                #[allow(clippy::cast_precision_loss, reason = "a piece has 64 KiB at most")]
+                Weather::Narrow(rate) => sleep(Duration::from_secs_f64(read as f64 / f64::from(rate.max(1)))).await,
+                _ => {}
             }
             if !passes(&buffer[..read]) || to.write_all(&buffer[..read]).await.is_err() {
                 return;

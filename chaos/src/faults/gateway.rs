@@ -11,6 +11,9 @@ use uuid::Uuid;
 
 use super::Scene;
 
+/// Claims of a job that nobody can read, at most: its worker may die, its handler may panic three times.
+const MOST_CLAIMS: i32 = 8;
+
 /// F4.
 pub(super) async fn misbehave(scene: Scene, mut rng: StdRng) -> anyhow::Result<()> {
     let ambiguous = ambiguous(&scene).await?;
@@ -44,7 +47,7 @@ pub(super) async fn misbehave(scene: Scene, mut rng: StdRng) -> anyhow::Result<(
     Ok(())
 }
 
-/// Charges that were captured and whose answer did not say so. The gateway counts them from its start.
+/// Charges that were captured and whose answer did not say so, so far.
 async fn ambiguous(scene: &Scene) -> anyhow::Result<u64> {
     let stats: serde_json::Value =
         scene.stage.http.get(format!("{}/stats", scene.stage.gateway_url)).send().await?.json().await?;
@@ -60,25 +63,14 @@ pub(super) fn compressed_time() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// F10.
+/// F10. That no order fails for it is judged by how the orders end, when they have.
 pub(super) async fn poison_and_outage(scene: Scene, mut rng: StdRng) -> anyhow::Result<()> {
     poison(&scene, &mut rng).await?;
-    let before: i64 = failed_for_the_gateway(&scene).await?;
     scene.stage.gateway_faults(&json!({ "down": true })).await?;
     sleep(Duration::from_secs(6)).await;
     scene.stage.gateway_faults(&json!({})).await?;
     scene.tally.add("hours without gateway", 1);
-    let after = failed_for_the_gateway(&scene).await?;
-    if after != before {
-        scene.load.journal.violation(format!("F10 {} orders failed because the gateway was down", after - before));
-    }
     Ok(())
-}
-
-async fn failed_for_the_gateway(scene: &Scene) -> anyhow::Result<i64> {
-    Ok(sqlx::query_scalar("SELECT count(*) FROM payments WHERE status = 'FAILED' AND last_error LIKE '%gateway%'")
-        .fetch_one(&scene.stage.pool)
-        .await?)
 }
 
 /// Makes payloads unreadable while all workers stand still, and sees that they end with their reason.
@@ -97,19 +89,25 @@ async fn poison(scene: &Scene, rng: &mut StdRng) -> anyhow::Result<()> {
         worker.program.signal(Signal::SIGCONT);
     }
     scene.tally.add("poison jobs", u64::try_from(poisoned.len())?);
-    for _ in 0..200 {
-        let ended: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM jobs j JOIN orders o ON o.id = j.order_id
+    for _ in 0..400 {
+        let (ended, claims): (i64, Option<i32>) = sqlx::query_as(
+            "SELECT count(*), max(j.claims) FROM jobs j JOIN orders o ON o.id = j.order_id
              WHERE j.id = ANY($1) AND (o.status = 'CANCELLED' OR j.state = 'dead' AND j.last_error LIKE 'poison%' AND o.status = 'FAILED')",
         )
         .bind(&poisoned)
         .fetch_one(&scene.stage.pool)
         .await?;
         if usize::try_from(ended)? == poisoned.len() {
+            if claims.is_some_and(|claims| claims > MOST_CLAIMS) {
+                scene
+                    .load
+                    .journal
+                    .violation(format!("F10 a poison job was claimed {claims:?} times, that is a hot loop"));
+            }
             return Ok(());
         }
         sleep(Duration::from_millis(50)).await;
     }
-    scene.load.journal.violation("F10 ten seconds later poison jobs are not dead with their reason".to_owned());
+    scene.load.journal.violation("F10 twenty seconds later poison jobs are not dead with their reason".to_owned());
     Ok(())
 }

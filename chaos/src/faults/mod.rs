@@ -1,5 +1,6 @@
 //! The nemesis: what goes wrong, when, and how often.
 
+mod clients;
 mod gateway;
 mod migrations;
 mod network;
@@ -52,6 +53,23 @@ impl Fault {
         match self {
             Self::F10 => gateway::compressed_time(),
             _ => Vec::new(),
+        }
+    }
+
+    /// What is counted when it happened: a round in which none of it did has tested nothing.
+    pub fn evidence(self) -> &'static [&'static str] {
+        match self {
+            Self::F1 => &["api kills at a step"],
+            Self::F2 => &["worker kills at a step"],
+            Self::F3 => &["pauses"],
+            Self::F4 => &["ambiguous charges"],
+            Self::F5 => &["wipes", "Redis kills", "Redis out of memory", "wrong eviction policies"],
+            Self::F6 => &["PostgreSQL restarts", "backends killed", "backends terminated", "answers to COMMIT lost"],
+            Self::F7 => &["hang-ups whose order was decided"],
+            Self::F8 => &["cuts", "slow networks"],
+            Self::F9 => &["disks filled"],
+            Self::F10 => &["poison jobs"],
+            Self::F11 => &["migrations killed"],
         }
     }
 
@@ -131,7 +149,7 @@ pub async fn inject(fault: Fault, scene: Scene, seed: u64) -> anyhow::Result<()>
         Fault::F4 => gateway::misbehave(scene, rng).await,
         Fault::F5 => servers::spoil_redis(scene, rng).await,
         Fault::F6 => servers::break_postgres(scene, rng).await,
-        Fault::F7 => processes::hang_up(scene, rng).await,
+        Fault::F7 => clients::hang_up(scene, rng).await,
         Fault::F8 => network::spoil(scene, rng).await,
         Fault::F9 => servers::fill_disks(scene, rng).await,
         Fault::F10 => gateway::poison_and_outage(scene, rng).await,

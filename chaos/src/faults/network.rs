@@ -15,17 +15,20 @@ pub(super) async fn spoil(scene: Scene, mut rng: StdRng) -> anyhow::Result<()> {
     while scene.goes_on() {
         let node = nodes[rng.random_range(0..nodes.len())];
         let link = if rng.random_bool(0.6) { &node.to_postgres } else { &node.to_redis };
-        let weather = match rng.random_range(0..5) {
+        let weather = match rng.random_range(0..6) {
             0 => Weather::Cut,
             1 => Weather::LosesRequests,
             2 => Weather::LosesAnswers,
             3 => Weather::Silent,
+            4 => Weather::Narrow(rng.random_range(5_000..50_000)),
             _ => Weather::Slow(Duration::from_millis(rng.random_range(5..60))),
         };
         link.set(weather);
         sleep(Duration::from_millis(rng.random_range(200..1600))).await;
         link.set(Weather::Fair);
-        scene.tally.add(if matches!(weather, Weather::Slow(_)) { "slow networks" } else { "cuts" }, 1);
+        scene
+            .tally
+            .add(if matches!(weather, Weather::Slow(_) | Weather::Narrow(_)) { "slow networks" } else { "cuts" }, 1);
         sleep(Duration::from_millis(rng.random_range(0..200))).await;
     }
     Ok(())

@@ -1,5 +1,6 @@
-//! Programs that die, stand still, or are told to go; clients that hang up.
+//! Programs that die or stand still.
 
+use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -7,8 +8,6 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use shop_common::chaos::{CANCELLATION, PLACEMENT, WORKER};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -30,7 +29,7 @@ pub(super) async fn kill_apis(scene: Scene, mut rng: StdRng) -> anyhow::Result<(
         killers.spawn(async move {
             let node = &scene.stage.apis[n];
             while scene.goes_on() {
-                let death = kill_at(node, &steps, &mut rng).await?;
+                let death = kill_at(&scene, node, &steps, &mut rng).await?;
                 scene.tally.add("api kills", 1);
                 scene.tally.add("api kills at a step", u64::from(death.at_step));
             }
@@ -49,7 +48,7 @@ pub(super) async fn kill_workers(scene: Scene, mut rng: StdRng) -> anyhow::Resul
             let node = &scene.stage.workers[n];
             let mut watches = JoinSet::new();
             while scene.goes_on() {
-                let death = kill_at(node, &WORKER, &mut rng).await?;
+                let death = kill_at(&scene, node, &WORKER, &mut rng).await?;
                 if scene.alone {
                     watches.spawn(takeover(scene.clone(), death.pid));
                 }
@@ -71,17 +70,21 @@ struct Death {
 
 /// Kills a program: at random, or by starting it so that it kills itself at a step, on its n-th time there.
 /// The next start is the caller's, or the next kill's.
-async fn kill_at(node: &Node, steps: &[&str], rng: &mut StdRng) -> anyhow::Result<Death> {
-    let step = steps.choose(rng).filter(|_| rng.random_bool(0.75));
+async fn kill_at(scene: &Scene, node: &Node, steps: &[&'static str], rng: &mut StdRng) -> anyhow::Result<Death> {
+    let step = steps.choose(rng).filter(|_| rng.random_bool(0.75)).copied();
     let failpoint = step.map(|step| format!("{step}={}*off->return", rng.random_range(0..6)));
     let variables: Vec<_> = failpoint.into_iter().map(|failpoint| ("FAILPOINTS", failpoint)).collect();
     let pid = node.program.start(&variables)?;
     let patience = if step.is_some() { AT_STEP } else { Duration::from_millis(rng.random_range(300..1000)) };
     let deadline = Instant::now() + patience;
     while Instant::now() < deadline {
-        if node.program.ended().is_some() {
+        if let Some(status) = node.program.ended() {
             node.program.bury();
-            return Ok(Death { pid, at_step: step.is_some() });
+            match step.filter(|_| status.signal() == Some(Signal::SIGKILL as i32)) {
+                Some(step) => scene.tally.add(step, 1),
+                None => scene.load.journal.violation(format!("{} ended by itself: {status}", node.program.name)),
+            }
+            return Ok(Death { pid, at_step: true });
         }
         sleep(Duration::from_millis(2)).await;
     }
@@ -150,8 +153,11 @@ pub(super) async fn pause_workers(scene: Scene, mut rng: StdRng) -> anyhow::Resu
                 .await?;
                 worker.signal(Signal::SIGCONT);
                 scene.tally.add("pauses", 1);
-                scene.tally.add("zombies", u64::from(taken > 0));
-                scene.tally.add("zombies' jobs", u64::try_from(taken)?);
+                // One that another fault has killed meanwhile does not come back.
+                if worker.id() == Some(pid) && worker.ended().is_none() {
+                    scene.tally.add("zombies", u64::from(taken > 0));
+                    scene.tally.add("zombies' jobs", u64::try_from(taken)?);
+                }
             }
             anyhow::Ok(())
         });
@@ -168,68 +174,4 @@ async fn held(scene: &Scene, pid: u32) -> anyhow::Result<Vec<(Uuid, Uuid)>> {
     .fetch_all(&scene.stage.pool)
     .await?;
     Ok(held)
-}
-
-/// F7.
-pub(super) async fn hang_up(scene: Scene, mut rng: StdRng) -> anyhow::Result<()> {
-    let mut clients = JoinSet::new();
-    for n in 0..16 {
-        let (scene, mut rng) = (scene.clone(), StdRng::seed_from_u64(rng.random()));
-        clients.spawn(async move {
-            let run: u32 = rng.random();
-            for m in 0.. {
-                if !scene.goes_on() {
-                    return;
-                }
-                if hang_up_once(&scene, &mut rng, &format!("hang-{run}-{n}-{m}")).await.is_ok() {
-                    scene.tally.add("hang-ups", 1);
-                } else {
-                    sleep(Duration::from_millis(20)).await;
-                }
-            }
-        });
-    }
-    while scene.goes_on() {
-        sleep(Duration::from_millis(rng.random_range(800..1600))).await;
-        let api = &scene.stage.apis[rng.random_range(0..scene.stage.apis.len())].program;
-        api.signal(Signal::SIGTERM);
-        let told = Instant::now();
-        while api.ended().is_none() && told.elapsed() < Duration::from_secs(10) {
-            sleep(Duration::from_millis(5)).await;
-        }
-        match api.ended() {
-            Some(status) if status.success() => {}
-            Some(status) => scene.load.journal.violation(format!("F7 after SIGTERM the api left with {status}")),
-            None => scene.load.journal.violation("F7 ten seconds after SIGTERM the api still ran".to_owned()),
-        }
-        api.start(&[])?;
-        scene.tally.add("SIGTERMs", 1);
-        // Both apis away at once would only be a pause.
-        sleep(Duration::from_millis(500)).await;
-    }
-    clients.join_all().await;
-    Ok(())
-}
-
-/// Sends an order, the whole of it or not, and hangs up before the answer or in the middle of it.
-async fn hang_up_once(scene: &Scene, rng: &mut StdRng, key: &str) -> anyhow::Result<()> {
-    let sent = scene.load.next_order(rng, key.to_owned());
-    let api = &scene.stage.apis[rng.random_range(0..scene.stage.apis.len())];
-    let address = api.url.trim_start_matches("http://");
-    let token = &scene.stage.customers[sent.customer].token;
-    let body = sent.body.to_string();
-    let request = format!(
-        "POST /orders HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nIdempotency-Key: {key}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let mut connection = TcpStream::connect(address).await?;
-    let all = rng.random_bool(0.9);
-    let part = if all { request.len() } else { rng.random_range(1..request.len()) };
-    if all {
-        scene.load.journal.sending(&sent);
-    }
-    connection.write_all(&request.as_bytes()[..part]).await?;
-    sleep(Duration::from_micros(rng.random_range(0..15_000))).await;
-    Ok(())
 }

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::Value;
@@ -24,6 +26,7 @@ pub(super) async fn spoil_redis(scene: Scene, mut rng: StdRng) -> anyhow::Result
         sleep(Duration::from_millis(rng.random_range(100..400))).await;
         match rng.random_range(0..7) {
             0 | 1 => {
+                scene.tally.add("jobs wiped", redis.jobs().await?);
                 redis.command(&["FLUSHALL"]).await?;
                 scene.tally.add("wipes", 1);
             }
@@ -34,6 +37,7 @@ pub(super) async fn spoil_redis(scene: Scene, mut rng: StdRng) -> anyhow::Result
                 scene.tally.add("Redis kills", 1);
             }
             3 | 4 => {
+                scene.tally.add("jobs wiped", redis.jobs().await?);
                 redis.kill();
                 redis.forget()?;
                 away(&scene, &mut rng).await?;
@@ -160,7 +164,7 @@ pub(super) async fn break_postgres(scene: Scene, mut rng: StdRng) -> anyhow::Res
         sleep(Duration::from_millis(rng.random_range(200..700))).await;
         match rng.random_range(0..6) {
             0..=2 => {
-                postgres.stop_immediately();
+                postgres.stop_immediately().await;
                 sleep(Duration::from_millis(rng.random_range(0..600))).await;
                 postgres.start().await?;
                 scene.tally.add("PostgreSQL restarts", 1);
@@ -176,8 +180,9 @@ pub(super) async fn break_postgres(scene: Scene, mut rng: StdRng) -> anyhow::Res
                 .await?;
                 if !pids.is_empty() {
                     let pid = pids[rng.random_range(0..pids.len())];
-                    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)?;
-                    scene.tally.add("backends killed", 1);
+                    // It may have ended by itself meanwhile.
+                    let killed = kill(Pid::from_raw(pid), Signal::SIGKILL);
+                    scene.tally.add("backends killed", u64::from(killed.is_ok()));
                 }
                 postgres.start().await?;
             }
@@ -212,7 +217,8 @@ pub(super) async fn break_postgres(scene: Scene, mut rng: StdRng) -> anyhow::Res
 
 /// F9. Disks are filled up to the last byte, and emptied again; nobody edits anything.
 pub(super) async fn fill_disks(scene: Scene, mut rng: StdRng) -> anyhow::Result<()> {
-    let [postgres, redis] = scene.stage.small_disks() else { bail!("F9 needs small disks") };
+    let disks: Vec<&Path> = scene.stage.small_disks().collect();
+    let [postgres, redis] = disks[..] else { bail!("F9 needs small disks") };
     let first_is_redis = rng.random_bool(0.5);
     for of_redis in [first_is_redis, !first_is_redis] {
         let disk = if of_redis { redis } else { postgres };
@@ -223,6 +229,11 @@ pub(super) async fn fill_disks(scene: Scene, mut rng: StdRng) -> anyhow::Result<
         scene.stage.postgres.start().await?;
         scene.stage.redis.start("noeviction").await?;
         scene.tally.add("disks filled", 1);
+        let server = if of_redis { "redis.log" } else { "postgres.log" };
+        let log = fs::read_to_string(scene.stage.folder().join(server))?;
+        if !log.contains("No space left") {
+            scene.load.journal.violation(format!("F9 {server} knows nothing of a full disk, so none was tested"));
+        }
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod program;
 pub mod servers;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -86,8 +87,8 @@ pub struct Stage {
     shopctl: PathBuf,
     envs: Vec<(String, String)>,
     folder: PathBuf,
-    mounts: Vec<PathBuf>,
-    // Dropped last: the servers keep their files in it.
+    // Dropped last: the servers keep their files in them.
+    mounts: Vec<Mount>,
     _temporary: tempfile::TempDir,
 }
 
@@ -110,7 +111,7 @@ impl Stage {
                 let options = format!("size={size},mode=0700");
                 let done = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&mount).status()?;
                 ensure!(done.success(), "a small disk cannot be mounted, that takes root");
-                mounts.push(mount);
+                mounts.push(Mount(mount));
             }
         }
         let postgres = Postgres::create(installed, &disk, &folder).await?;
@@ -183,8 +184,8 @@ impl Stage {
     }
 
     /// The servers' disks, if they are small ones: PostgreSQL's, then Redis'.
-    pub fn small_disks(&self) -> &[PathBuf] {
-        &self.mounts
+    pub fn small_disks(&self) -> impl Iterator<Item = &Path> {
+        self.mounts.iter().map(|mount| mount.0.as_path())
     }
 
     /// Apis and workers.
@@ -322,16 +323,13 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+/// A small disk; it is gone with the stage.
+#[derive(Debug)]
+struct Mount(PathBuf);
+
+impl Drop for Mount {
     fn drop(&mut self) {
-        for node in self.nodes() {
-            node.program.kill();
-        }
-        self.postgres.stop_immediately();
-        self.redis.kill();
-        for mount in &self.mounts {
-            let _ = Command::new("umount").arg(mount).status();
-        }
+        let _ = Command::new("umount").arg(&self.0).status();
     }
 }
 
@@ -374,10 +372,15 @@ fn beside_this(name: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// A port that nobody listens on, and that no outgoing connection is given: those come from above 32,768.
+/// A port that nobody listens on, that was not given out before, and that no outgoing connection is given: those
+/// come from above 32,768.
 fn free_port() -> std::io::Result<u16> {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {
         let port = rand::random_range(10_000..32_000);
+        if !lock(&GIVEN).insert(port) {
+            continue;
+        }
         match std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             Ok(_) => return Ok(port),
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}

@@ -41,8 +41,10 @@ impl Program {
     /// # Errors
     /// When it cannot be run.
     pub fn start(&self, further: &[(&str, String)]) -> anyhow::Result<u32> {
-        self.kill();
         let log = append(&self.log)?;
+        // Held all the time: of two faults that start a program, the second kills what the first has started.
+        let mut process = lock(&self.process);
+        end(&mut process);
         let child = Command::new(&self.path)
             .args(&self.args)
             .envs(self.envs.iter().map(|(name, value)| (name, value)))
@@ -53,16 +55,13 @@ impl Program {
             .spawn()
             .with_context(|| format!("cannot run {}", self.path.display()))?;
         let pid = child.id();
-        *lock(&self.process) = Some(child);
+        *process = Some(child);
         Ok(pid)
     }
 
     /// Kills it without a word.
     pub fn kill(&self) {
-        if let Some(mut child) = lock(&self.process).take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        end(&mut lock(&self.process));
     }
 
     /// Sends it a signal.
@@ -113,6 +112,13 @@ impl Program {
             .filter(|line| words.iter().any(|word| line.contains(word)))
             .map(str::to_owned)
             .collect()
+    }
+}
+
+fn end(process: &mut Option<Child>) {
+    if let Some(mut child) = process.take() {
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 

@@ -142,6 +142,8 @@ impl Postgres {
                     .args(["-c", &format!("port={}", self.port), "-c", "listen_addresses=127.0.0.1"])
                     .args(["-c", "unix_socket_directories=", "-c", "max_connections=300"])
                     .args(["-c", "max_wal_size=96MB", "-c", "min_wal_size=32MB"])
+                    // A stop waits for clients that the network keeps from saying who they are.
+                    .args(["-c", "authentication_timeout=3s"])
                     .stdout(log.try_clone()?)
                     .stderr(log)
                     .spawn()
@@ -157,10 +159,14 @@ impl Postgres {
     }
 
     /// Stops it at once, without a checkpoint: the next start is a crash recovery.
-    pub fn stop_immediately(&self) {
-        if let Some(mut child) = lock(&self.process).take() {
-            signal(&child, Signal::SIGQUIT);
-            let _ = child.wait();
+    ///
+    /// Waits without holding up the other faults of the round, which may be what it waits for.
+    pub async fn stop_immediately(&self) {
+        if let Some(child) = lock(&self.process).as_ref() {
+            signal(child, Signal::SIGQUIT);
+        }
+        while self.runs() {
+            sleep(Duration::from_millis(5)).await;
         }
     }
 
@@ -171,7 +177,10 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        self.stop_immediately();
+        if let Some(mut child) = lock(&self.process).take() {
+            signal(&child, Signal::SIGQUIT);
+            let _ = child.wait();
+        }
     }
 }
 
@@ -243,6 +252,19 @@ impl Redis {
         }
     }
 
+    /// How many jobs it has on the schedule and under a lease.
+    ///
+    /// # Errors
+    /// When it is away.
+    pub async fn jobs(&self) -> redis::RedisResult<u64> {
+        let mut connection = redis::Client::open(self.url())?.get_multiplexed_async_connection().await?;
+        let mut jobs = 0;
+        for key in ["{shop}:sched", "{shop}:lease"] {
+            jobs += redis::cmd("ZCARD").arg(key).query_async::<u64>(&mut connection).await?;
+        }
+        Ok(jobs)
+    }
+
     /// Sends it a command.
     ///
     /// # Errors
@@ -286,7 +308,7 @@ impl Drop for Redis {
     }
 }
 
-/// Sends a signal to a child that has not been waited for, so the pid is still its own.
+/// Sends a signal to a child.
 pub(super) fn signal(child: &Child, signal: Signal) {
     if let Ok(pid) = i32::try_from(child.id()) {
         let _ = kill(Pid::from_raw(pid), signal);
