@@ -250,7 +250,8 @@ async fn a_schema_that_is_behind_is_named_as_what_is_wrong(pool: PgPool) {
     let shop = Shop::new(pool.clone());
     let mug = shop.product("1", 5).await;
     shop.order(shop.customer().await, &[(mug, 1)], "test").await;
-    sqlx::raw_sql("ALTER TABLE jobs DROP COLUMN give_up; DROP TABLE queue_pause").execute(&pool).await.unwrap();
+    let older = "UPDATE jobs SET state = 'dead'; ALTER TABLE jobs DROP COLUMN give_up; DROP TABLE queue_pause";
+    sqlx::raw_sql(older).execute(&pool).await.unwrap();
     for command in [["jobs", "list"].as_slice(), &["jobs", "dead", "retry", "--all"], &["jobs", "resume"]] {
         let refused = shopctl(&environment, command);
         assert_eq!(refused.status.code(), Some(4), "{command:?} {}", stderr(&refused));
