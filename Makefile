@@ -19,7 +19,8 @@ check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy -p shop-common -p shop-api -p shop-worker --features chaos --locked -- -D warnings
-	@if cargo tree --locked --edges normal --prefix none | grep '^fail v'; then \
+	@tree=$$(cargo tree --locked --edges normal --prefix none) || exit 1; \
+	if printf '%s\n' "$$tree" | grep '^fail v'; then \
 		echo 'error: a normal build has the failpoints of the feature `chaos`'; exit 1; fi
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny

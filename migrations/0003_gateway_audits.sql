@@ -1,5 +1,5 @@
--- Audits: a worker compares the gateway's ledger with the shop's payments. The api and
--- the command line cannot speak to a gateway, so they ask here.
+-- Audits: a worker compares the gateway's ledger with the shop's payments. The
+-- command line cannot speak to a gateway, so it asks here.
 CREATE TABLE gateway_audits (
     id           uuid PRIMARY KEY,
     requested_by text NOT NULL CONSTRAINT gateway_audits_requested_by_length CHECK (char_length(requested_by) BETWEEN 1 AND 200),

@@ -1,5 +1,7 @@
 //! JSON bodies, read into types that cannot be wrong.
 
+use std::time::Duration;
+
 use rocket::Request;
 use rocket::data::{Data, FromData, Outcome, ToByteUnit};
 use rocket::http::ContentType;
@@ -9,6 +11,10 @@ use serde_json::value::RawValue;
 
 use crate::catchers::{Refused, refusal};
 use crate::error::ApiError;
+
+/// How long a body may take to come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyTime(pub(crate) Duration);
 
 /// A JSON body. Unknown fields, wrong types and values out of range are refused with the place where they are.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -30,7 +36,11 @@ async fn read<T: DeserializeOwned>(request: &Request<'_>, data: Data<'_>) -> Res
         return Err(ApiError::NotJson);
     }
     let limit = request.limits().get("json").unwrap_or(256.kibibytes());
-    let bytes = data.open(limit).into_bytes().await.map_err(|error| ApiError::BadRequest(error.to_string()))?;
+    let time = request.rocket().state().map_or(Duration::ZERO, |BodyTime(time)| *time);
+    let bytes = tokio::time::timeout(time, data.open(limit).into_bytes())
+        .await
+        .map_err(|_| ApiError::RequestTimeout)?
+        .map_err(|error| ApiError::BadRequest(error.to_string()))?;
     if !bytes.is_complete() {
         return Err(ApiError::TooLarge { limit: limit.to_string() });
     }

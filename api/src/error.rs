@@ -25,6 +25,8 @@ pub(crate) enum ApiError {
     InvalidParameter { parameter: &'static str, problem: String },
     #[error("send a JSON body with `Content-Type: application/json`")]
     NotJson,
+    #[error("the body did not come in time, send the request again; nothing was done")]
+    RequestTimeout,
     #[error("the body is larger than {limit}")]
     TooLarge { limit: String },
     #[error("send a token: `Authorization: Bearer …`, which POST /login gives")]
@@ -59,10 +61,12 @@ pub(crate) enum ApiError {
     TooManySockets(usize),
     #[error("the shop is busy, send the request again in a second; nothing was done")]
     Overloaded,
-    #[error("the shop cannot reach its database; look whether it was done, and send the request again in a moment")]
+    #[error(
+        "the shop cannot reach its database; no order was placed; look whether anything else was done, and send the request again in a moment"
+    )]
     Unavailable,
     #[error(
-        "the connection to the database broke; send the request again with the same Idempotency-Key, or look at GET /orders"
+        "the connection to the database broke, and it may be done or not; send the request again (an order with the same Idempotency-Key), or look at GET /orders"
     )]
     OutcomeUnknown,
     #[error("something went wrong here; it is in the log under this request's id")]
@@ -94,6 +98,7 @@ impl ApiError {
             Self::InvalidBody(_) => (Status::BadRequest, "invalid_body"),
             Self::InvalidParameter { .. } => (Status::BadRequest, "invalid_parameter"),
             Self::NotJson => (Status::UnsupportedMediaType, "unsupported_media_type"),
+            Self::RequestTimeout => (Status::RequestTimeout, "request_timeout"),
             Self::TooLarge { .. } => (Status::PayloadTooLarge, "body_too_large"),
             Self::TokenMissing => (Status::Unauthorized, "token_missing"),
             Self::TokenInvalid => (Status::Unauthorized, "token_invalid"),

@@ -18,6 +18,8 @@ mod rate_limit;
 mod realtime;
 mod requests;
 
+use std::time::Duration;
+
 use metrics_exporter_prometheus::PrometheusHandle;
 use rocket::error::ErrorKind;
 use rocket::fairing::AdHoc;
@@ -30,6 +32,7 @@ use shop_common::seed;
 
 use crate::auth::hashing::Hasher;
 use crate::auth::tokens::{TokenError, Tokens};
+use crate::body::BodyTime;
 use crate::db::{Db, RedisDb};
 use crate::in_flight::InFlight;
 use crate::rate_limit::RateLimits;
@@ -61,6 +64,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
         .manage(tokens)
         .manage(hasher)
         .manage(limits)
+        .manage(BodyTime(Duration::from_millis(settings.requests.body_ms)))
         .manage(metrics)
         .manage(Hub::default())
         .attach(requests::Requests)

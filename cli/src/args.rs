@@ -105,7 +105,7 @@ Examples:
 Examples:
   shopctl jobs list --state scheduled
   shopctl jobs dead list
-  shopctl jobs pause --reason 'the gateway is being replaced'"
+  shopctl jobs pause --reason 'the gateway is down for an hour'"
     )]
     Jobs(JobsCommand),
 

@@ -24,6 +24,8 @@ pub(crate) struct Shop {
     pub(crate) lease: Duration,
     /// Whether this is (or becomes) a shop for production.
     pub(crate) production: bool,
+    /// Where the gateway answers; `None` where it is built in.
+    pub(crate) gateway_url: Option<String>,
     /// Where the gateway keeps its books.
     pub(crate) ledger: Ledger,
 }
@@ -35,10 +37,11 @@ impl Shop {
         let named = ["DATABASE_URL", "DATABASE_URL_FILE"]
             .iter()
             .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
-        let running = find_running(dir)
-            .filter(|_| !named)
-            .map(|state| Urls { database: state.database_url, redis: state.redis_url });
-        Self::open(running.as_ref()).map_err(|failure| {
+        let running = find_running(dir).filter(|_| !named);
+        // The gateway is the one that the workers were started with, unless the environment of this command names another.
+        let gateway_url = running.as_ref().and_then(|state| state.gateway_url.clone());
+        let urls = running.map(|state| Urls { database: state.database_url, redis: state.redis_url });
+        Self::open_with(urls.as_ref(), gateway_url).map_err(|failure| {
             failure.next(format!(
                 "start a shop with `shopctl up`, or name the folder of one with --dir (here: {})",
                 dir.display()
@@ -50,15 +53,21 @@ impl Shop {
     ///
     /// A private stack is for development, and any other shop for production, unless `ROCKET_PROFILE` says otherwise.
     pub(crate) fn open(private: Option<&Urls>) -> Result<Self, Failure> {
+        Self::open_with(private, None)
+    }
+
+    fn open_with(private: Option<&Urls>, gateway_url: Option<String>) -> Result<Self, Failure> {
         let named = std::env::var_os("ROCKET_PROFILE").is_some();
         let production = if named { config::is_production() } else { private.is_none() };
         let fallback =
             private.map(|urls| [("DATABASE_URL", urls.database.as_str()), ("REDIS_URL", urls.redis.as_str())]);
         let (_, settings) = config::load_or(fallback.as_ref().map_or(&[], |urls| urls.as_slice()))
             .map_err(|error| Failure::new(Exit::Refused, error))?;
-        let Settings { databases, gateway, worker, .. } = settings;
+        let Settings { databases, mut gateway, worker, .. } = settings;
+        gateway.url = gateway.url.or(gateway_url);
         let (pool, redis) = (db::pool(&databases.pg)?, Redis::connect(&databases.redis)?);
-        Ok(Self { pool, redis, production, ledger: Ledger::of(&gateway), lease: worker.lease() })
+        let ledger = Ledger::of(&gateway);
+        Ok(Self { pool, redis, production, ledger, gateway_url: gateway.url, lease: worker.lease() })
     }
 
     /// Tells the workers of jobs that the table has for now. What Redis does not hear, they find by themselves.
@@ -76,9 +85,16 @@ pub(crate) fn database(error: sqlx::Error) -> Failure {
             Failure::new(Exit::Away, format!("PostgreSQL does not answer: {error}"))
                 .next("look at `shopctl status`, or check DATABASE_URL")
         }
-        sqlx::Error::Database(ref refused) if refused.code().as_deref() == Some("42P01") => {
-            Failure::new(Exit::Refused, format!("the schema is not there: {error}")).next("run `shopctl migrate run`")
+        // No such table, or no such column.
+        sqlx::Error::Database(ref refused) if matches!(refused.code().as_deref(), Some("42P01" | "42703")) => {
+            behind(&error)
         }
+        sqlx::Error::ColumnNotFound(_) => behind(&error),
         error => error.into(),
     }
+}
+
+fn behind(error: &sqlx::Error) -> Failure {
+    Failure::new(Exit::Refused, format!("the schema is missing or older than this program: {error}"))
+        .next("run `shopctl migrate run`")
 }

@@ -180,6 +180,8 @@ pub struct Placement {
 pub struct Requests {
     /// Requests that one api answers at the same time; more get 503.
     pub in_flight: usize,
+    /// How long the body of a request may take to come.
+    pub body_ms: u64,
 }
 
 /// Requests per client and minute, in each api process.

@@ -40,12 +40,12 @@ pub struct Repair {
     pub job: JobId,
 }
 
-/// Repairs what can be repaired. Gives what was (or would be) done; jobs that are due now are for the schedule in Redis.
+/// Repairs what can be repaired. Adds to `repairs` what was (or would be) done, one by one; jobs that are
+/// due now are for the schedule in Redis.
 ///
 /// # Errors
-/// When the database refuses; what was repaired until then is.
-pub async fn repair(pool: &PgPool, ending: Ending) -> Result<Vec<Repair>, sqlx::Error> {
-    let mut repairs = Vec::new();
+/// When the database refuses; what was repaired until then is, and is in `repairs`.
+pub async fn repair(pool: &PgPool, ending: Ending, repairs: &mut Vec<Repair>) -> Result<(), sqlx::Error> {
     let mut after = OrderId(Uuid::nil());
     loop {
         let page = without_job(pool, after).await?;
@@ -58,7 +58,7 @@ pub async fn repair(pool: &PgPool, ending: Ending) -> Result<Vec<Repair>, sqlx::
     let mut after = JobId(Uuid::nil());
     loop {
         let page = outlived(pool, after).await?;
-        let Some(last) = page.last() else { return Ok(repairs) };
+        let Some(last) = page.last() else { return Ok(()) };
         after = *last;
         for job in page {
             repairs.extend(cancel_job(pool, job, ending).await?);

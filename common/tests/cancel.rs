@@ -223,6 +223,28 @@ async fn an_order_that_has_ended_otherwise_is_not_cancelled(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
+async fn an_order_that_has_lost_its_job_or_whose_job_is_dead_is_cancelled_unless_a_key_is_open(pool: PgPool) {
+    let shop = Shop::new(pool);
+    let customer = shop.customer().await;
+    let mug = shop.product("1", 5).await;
+    for lose in ["DELETE FROM jobs WHERE order_id = $1", "UPDATE jobs SET state = 'dead' WHERE order_id = $1"] {
+        let id = shop.order(customer, &[(mug, 1)], "test").await;
+        sqlx::query(lose).bind(id).execute(&shop.pool).await.unwrap();
+        let charging = "UPDATE payments SET open_key = id || ':0' WHERE order_id = $1";
+        sqlx::query(charging).bind(id).execute(&shop.pool).await.unwrap();
+
+        let refused = cancel(&shop.pool, &shop.announcer, customer, id).await;
+        assert!(matches!(refused, Err(CancelError::ChargeInFlight)), "{refused:?}");
+
+        let answered = "UPDATE payments SET open_key = NULL WHERE order_id = $1";
+        sqlx::query(answered).bind(id).execute(&shop.pool).await.unwrap();
+        let order = cancel(&shop.pool, &shop.announcer, customer, id).await.unwrap();
+        assert_eq!((order.status, shop.stock(mug).await), (OrderStatus::Cancelled, 5));
+        shop.assert_sound().await;
+    }
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
 async fn nobody_cancels_the_order_of_another(pool: PgPool) {
     let shop = Shop::new(pool);
     let (ada, bob) = (shop.customer().await, shop.customer().await);

@@ -45,6 +45,16 @@ async fn claim_as(shop: &Shop, boot: BootId, job: JobId) -> Vec<Claim> {
     claim::claim(&shop.pool, &shop.announcer, &[lease], boot, LEASE).await.unwrap()
 }
 
+async fn revived(
+    shop: &Shop,
+    chosen: &Chosen,
+    purpose: Purpose<'_>,
+    ending: Ending,
+) -> Result<Vec<JobId>, ReviveError> {
+    let mut revived = Vec::new();
+    dead::revive(&shop.pool, chosen, purpose, ending, &mut revived).await.map(|()| revived)
+}
+
 fn reason(text: &str) -> Reason {
     text.parse().unwrap()
 }
@@ -72,7 +82,7 @@ async fn to_pause_twice_is_to_pause_once(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
-async fn a_pause_waits_for_the_claim_that_is_under_way(pool: PgPool) {
+async fn a_pause_holds_at_once_and_says_when_the_claim_that_was_under_way_has_ended(pool: PgPool) {
     let (shop, _, job) = one_order(pool.clone()).await;
     let waiting = async || -> i64 {
         let sql = "SELECT count(*) FROM pg_stat_activity
@@ -87,9 +97,13 @@ async fn a_pause_waits_for_the_claim_that_is_under_way(pool: PgPool) {
         tokio::task::yield_now().await;
     }
 
-    let (to_pause, pool_of_pause) = (pool.clone(), pool.clone());
+    assert!(matches!(pause::pause(&pool, None).await.unwrap(), Paused::Now(_)));
+    assert!(!pause::older_claims_end(&pool, Duration::from_millis(50)).await.unwrap(), "the claim hangs");
+    assert!(pause::current(&pool).await.unwrap().is_some(), "it is paused all the same");
+
+    let pool_of_pause = pool.clone();
     let pausing = tokio::spawn(async move {
-        pause::pause(&to_pause, None).await.unwrap();
+        assert!(pause::older_claims_end(&pool_of_pause, LEASE).await.unwrap());
         sqlx::query_scalar::<_, JobState>("SELECT state FROM jobs").fetch_one(&pool_of_pause).await.unwrap()
     });
     while waiting().await < 2 && !pausing.is_finished() {
@@ -105,8 +119,8 @@ async fn a_pause_waits_for_the_claim_that_is_under_way(pool: PgPool) {
 async fn a_pause_does_not_wait_for_a_backup(pool: PgPool) {
     let mut backup = pool.begin().await.unwrap();
     sqlx::query("LOCK TABLE queue_pause IN ACCESS SHARE MODE").execute(&mut *backup).await.unwrap();
-    let paused = tokio::time::timeout(LEASE, pause::pause(&pool, None)).await.expect("the pause waits for the backup");
-    assert!(matches!(paused.unwrap(), Paused::Now(_)));
+    assert!(matches!(pause::pause(&pool, None).await.unwrap(), Paused::Now(_)));
+    assert!(pause::older_claims_end(&pool, LEASE).await.unwrap(), "the pause waits for the backup");
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
@@ -134,9 +148,8 @@ async fn a_dead_job_is_retried_while_its_order_is_open_and_of_several_all_or_non
     let (_, live) = another(&shop, mug).await;
     run(&shop, format!("UPDATE jobs SET state = 'dead', give_up = 'x' WHERE id IN ('{stuck}', '{over}')")).await;
     run(&shop, format!("UPDATE orders SET status = 'FAILED' WHERE id = '{failed}'")).await;
-    let retry = async |jobs: &[JobId]| {
-        dead::revive(&shop.pool, &Chosen::These(jobs.to_vec()), Purpose::Retry, Ending::Commit).await
-    };
+    let retry =
+        async |jobs: &[JobId]| revived(&shop, &Chosen::These(jobs.to_vec()), Purpose::Retry, Ending::Commit).await;
 
     assert!(matches!(
         retry(&[stuck, over]).await,
@@ -171,12 +184,12 @@ async fn all_are_those_that_need_an_operator_and_a_dry_run_changes_nothing(pool:
     )
     .await;
     let given_up = reason("given up");
-    let all = async |ending| dead::revive(&shop.pool, &Chosen::All, Purpose::GiveUp(&given_up), ending).await.unwrap();
+    let all = async |ending| revived(&shop, &Chosen::All, Purpose::GiveUp(&given_up), ending).await.unwrap();
 
     assert_eq!(all(Ending::DryRun).await, [newer]);
     assert_eq!(state(&shop, newer).await, JobState::Dead);
     let both = Chosen::These(vec![older, newer]);
-    let twice = dead::revive(&shop.pool, &both, Purpose::Retry, Ending::Commit).await;
+    let twice = revived(&shop, &both, Purpose::Retry, Ending::Commit).await;
     assert!(matches!(twice, Err(ReviveError::TwoLive)), "{twice:?}");
 
     assert_eq!(all(Ending::Commit).await, [newer]);
@@ -187,6 +200,36 @@ async fn all_are_those_that_need_an_operator_and_a_dry_run_changes_nothing(pool:
         .await
         .unwrap();
     assert_eq!(given, (order, "given up".to_owned()));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn of_all_those_are_told_that_were_brought_back_before_the_database_refused(pool: PgPool) {
+    let (shop, _, _) = one_order(pool).await;
+    // One more than a page, and the last one cannot be written.
+    let more = "INSERT INTO orders
+             SELECT (jsonb_populate_record(o, jsonb_build_object('id', gen_random_uuid()))).*
+             FROM orders o, generate_series(1, 1000);
+         INSERT INTO jobs
+             SELECT (jsonb_populate_record(j, jsonb_build_object('id', gen_random_uuid(), 'order_id', o.id))).*
+             FROM jobs j, orders o WHERE o.id <> j.order_id;
+         UPDATE jobs SET state = 'dead';
+         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF NEW.order_id = (SELECT id FROM orders ORDER BY id DESC LIMIT 1) THEN RAISE 'the disk is full'; END IF;
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER refuse BEFORE UPDATE ON jobs FOR EACH ROW EXECUTE FUNCTION refuse()";
+    run(&shop, more.to_owned()).await;
+    let mut revived = Vec::new();
+
+    let refused = dead::revive(&shop.pool, &Chosen::All, Purpose::Retry, Ending::Commit, &mut revived).await;
+
+    assert!(matches!(refused, Err(ReviveError::Database(_))), "{refused:?}");
+    let mut scheduled: Vec<JobId> =
+        sqlx::query_scalar("SELECT id FROM jobs WHERE state = 'scheduled'").fetch_all(&shop.pool).await.unwrap();
+    scheduled.sort();
+    revived.sort();
+    assert_eq!(revived.len(), 1000);
+    assert_eq!(revived, scheduled);
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

@@ -18,7 +18,9 @@ async fn broken_by(pool: PgPool, sql: &'static str) -> (Shop, OrderId) {
 }
 
 async fn deeds(shop: &Shop, ending: Ending) -> Vec<(Deed, OrderId)> {
-    repair(&shop.pool, ending).await.unwrap().iter().map(|repair| (repair.deed, repair.order)).collect()
+    let mut repairs = Vec::new();
+    repair(&shop.pool, ending, &mut repairs).await.unwrap();
+    repairs.iter().map(|repair| (repair.deed, repair.order)).collect()
 }
 
 async fn is_sound(shop: &Shop) -> bool {
@@ -132,11 +134,27 @@ async fn what_has_no_proof_is_only_reported(pool: PgPool) {
 async fn of_repairs_at_the_same_time_one_makes_the_job(pool: PgPool) {
     let (shop, _) = broken_by(pool, "DELETE FROM jobs").await;
 
-    let repairs = futures::future::join_all((0..8).map(|_| repair(&shop.pool, Ending::Commit)))
-        .await
-        .into_iter()
-        .map(Result::unwrap);
+    let repairs = futures::future::join_all((0..8).map(|_| deeds(&shop, Ending::Commit))).await;
 
-    assert_eq!(repairs.flatten().count(), 1);
+    assert_eq!(repairs.into_iter().flatten().count(), 1);
     shop.assert_sound().await;
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_was_repaired_before_the_database_refused_is_told(pool: PgPool) {
+    let (shop, first) = broken_by(pool, "SELECT").await;
+    let mug = shop.product("2", 5).await;
+    let second = shop.order(shop.customer().await, &[(mug, 2)], "test").await;
+    let sql = format!(
+        "UPDATE jobs SET state = 'dead';
+         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the disk is full'; END $$;
+         CREATE TRIGGER refuse BEFORE UPDATE ON jobs FOR EACH ROW WHEN (NEW.order_id = '{second}')
+         EXECUTE FUNCTION refuse()"
+    );
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&shop.pool).await.unwrap();
+    let mut repairs = Vec::new();
+
+    repair(&shop.pool, Ending::Commit, &mut repairs).await.unwrap_err();
+
+    assert_eq!(repairs.iter().map(|repair| repair.order).collect::<Vec<_>>(), [first]);
 }

@@ -8,7 +8,7 @@ use shop_common::seed;
 use shop_e2e::{Answer, Caller, PASSWORD, eventually, order, read};
 use shop_testkit::binaries::{Api, Environment};
 use sqlx::PgPool;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 async fn shop(pool: &PgPool) -> (Api, Caller, Caller) {
@@ -47,6 +47,21 @@ async fn a_request_above_the_limit_is_turned_away_at_once_and_health_still_answe
     assert_problem(&turned_away, 503, "overloaded");
     assert_eq!(turned_away.header("retry-after"), Some("1"));
     assert_eq!(health.status, 200);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_body_that_does_not_come_to_its_end_is_answered_in_time(pool: PgPool) {
+    let api = Environment::new(&pool).with("ROCKET_REQUESTS", "{body_ms=100}").api();
+    let mut slow = TcpStream::connect(api.url.trim_start_matches("http://")).await.unwrap();
+    let head = "POST /login HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 30\r\n\r\n";
+    slow.write_all(format!("{head}half of what was ").as_bytes()).await.unwrap();
+
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).await.unwrap();
+
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("content-type: application/problem+json"), "{answer}");
+    assert!(answer.contains(r#""code":"request_timeout""#), "{answer}");
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

@@ -245,6 +245,21 @@ async fn dead_jobs_are_retried_or_given_up_while_their_orders_are_open(pool: PgP
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
+async fn a_schema_that_is_behind_is_named_as_what_is_wrong(pool: PgPool) {
+    let environment = Environment::new(&pool);
+    let shop = Shop::new(pool.clone());
+    let mug = shop.product("1", 5).await;
+    shop.order(shop.customer().await, &[(mug, 1)], "test").await;
+    let older = "UPDATE jobs SET state = 'dead'; ALTER TABLE jobs DROP COLUMN give_up; DROP TABLE queue_pause";
+    sqlx::raw_sql(older).execute(&pool).await.unwrap();
+    for command in [["jobs", "list"].as_slice(), &["jobs", "dead", "retry", "--all"], &["jobs", "resume"]] {
+        let refused = shopctl(&environment, command);
+        assert_eq!(refused.status.code(), Some(4), "{command:?} {}", stderr(&refused));
+        assert!(stderr(&refused).contains("shopctl migrate run"), "{}", stderr(&refused));
+    }
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
 async fn a_job_that_redis_has_lost_is_found_and_scheduled(pool: PgPool) {
     let (environment, shop) = (Environment::new(&pool), Shop::new(pool.clone()));
     let reconcile = |option: &str| shopctl(&environment, &["jobs", "reconcile", option, "-o", "json"]);

@@ -10,11 +10,16 @@ use shop_e2e::{Caller, PASSWORD};
 use shop_testkit::binaries::program;
 
 fn shopctl(folder: &Path, arguments: &[&str]) -> Output {
+    shopctl_with(folder, arguments, &[])
+}
+
+fn shopctl_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     Command::new(program("shopctl"))
         .args(arguments)
         .current_dir(folder)
         .env_remove("DATABASE_URL")
         .env_remove("REDIS_URL")
+        .envs(variables.iter().copied())
         .output()
         .unwrap()
 }
@@ -37,14 +42,14 @@ async fn a_shop_comes_up_takes_an_order_goes_down_and_finds_its_data_again() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let port = free_port();
-    let up = || {
-        let output = shopctl(folder, &["up", "--detach", "--yes", "--port", &port]);
+    let up = |gateway: &[(&str, &str)]| {
+        let output = shopctl_with(folder, &["up", "--detach", "--yes", "--port", &port], gateway);
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
     let _down = Down(folder);
 
-    let said = up();
+    let said = up(&[]);
     let url = format!("http://127.0.0.1:{port}");
     assert!(said.contains(&url) && said.contains("pm_sim_flaky_2"), "{said}");
     let status: Value = serde_json::from_slice(&shopctl(folder, &["status", "-o", "json"]).stdout).unwrap();
@@ -63,7 +68,13 @@ async fn a_shop_comes_up_takes_an_order_goes_down_and_finds_its_data_again() {
 
     assert_eq!(shopctl(folder, &["down"]).status.code(), Some(0));
     assert_eq!(shopctl(folder, &["status"]).status.code(), Some(3));
-    up();
+    let gateway = r#"{url="http://127.0.0.1:9"}"#;
+    up(&[("ROCKET_GATEWAY", gateway)]);
+    let verified = shopctl(folder, &["verify"]);
+    let said = String::from_utf8(verified.stderr).unwrap();
+    assert!(said.contains("the gateway keeps its own ledger"), "another terminal knows the gateway: {said}");
+    let environment = String::from_utf8(shopctl(folder, &["status", "-o", "env"]).stdout).unwrap();
+    assert!(environment.contains(&format!("ROCKET_GATEWAY='{gateway}'")), "{environment}");
     let ada = Caller::login(&url, "ada@example.com", PASSWORD).await;
     let kept = ada.get(&format!("/orders/{order}")).await;
     assert_eq!((kept.status, &kept.json["status"]), (200, &Value::from("COMPLETED")));

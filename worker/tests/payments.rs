@@ -497,7 +497,8 @@ async fn a_job_in_hand_ends_while_claiming_is_paused(pool: PgPool) {
 async fn give_up(shop: &Shop, order: OrderId) {
     sqlx::query("UPDATE jobs SET state = 'dead' WHERE order_id = $1").bind(order).execute(&shop.pool).await.unwrap();
     let reason = "sold_elsewhere".parse().unwrap();
-    let jobs = dead::revive(&shop.pool, &Chosen::All, Purpose::GiveUp(&reason), Ending::Commit).await.unwrap();
+    let mut jobs = Vec::new();
+    dead::revive(&shop.pool, &Chosen::All, Purpose::GiveUp(&reason), Ending::Commit, &mut jobs).await.unwrap();
     shop.queue.enqueue(&jobs).await.unwrap();
     work_off(shop, &worker(shop, simulated(shop)).await).await;
     shop.assert_sound().await;
@@ -546,7 +547,8 @@ async fn a_job_that_is_made_by_a_repair_does_not_charge_again(pool: PgPool) {
     charged_and_forgotten(&shop, order).await;
     sqlx::query("DELETE FROM jobs").execute(&shop.pool).await.unwrap();
 
-    let repairs = repair::repair(&shop.pool, Ending::Commit).await.unwrap();
+    let mut repairs = Vec::new();
+    repair::repair(&shop.pool, Ending::Commit, &mut repairs).await.unwrap();
     shop.queue.enqueue(&[repairs[0].job]).await.unwrap();
     work_off(&shop, &worker(&shop, simulated(&shop)).await).await;
 

@@ -25,10 +25,17 @@ Examples:
     /// Let no worker start a job until `resume`
     ///
     /// Jobs in hand end as usual, and orders are accepted as usual: they wait.
-    /// To pause twice is to pause once.
+    /// To pause twice is to pause once. It holds at once; the command then waits for
+    /// claims that began before, and leaves with 5 when one has not ended after 30 s.
+    ///
+    /// All workers must be of this version: an older one does not know of pauses.
+    /// After a long pause, orders that were tried before and are older than a day
+    /// (`jobs.give_up_after_seconds`) are voided at their next claim, not charged.
+    /// A pause does not make it safe to change the gateway: a payment whose key is
+    /// open at the old one would be charged again at a new one.
     #[command(after_help = "\
 Examples:
-  shopctl jobs pause --reason 'the gateway is being replaced'
+  shopctl jobs pause --reason 'the gateway is down for an hour'
   shopctl jobs resume")]
     Pause(JobsPauseArgs),
 

@@ -34,37 +34,52 @@ pub(crate) async fn list(args: &DeadListArgs) -> Result<(), Failure> {
 /// Schedules dead jobs again.
 pub(crate) async fn retry(args: &DeadRetryArgs) -> Result<(), Failure> {
     let shop = Shop::find(&args.shop.home.dir)?;
-    let jobs = revive(&shop, &chosen(&args.chosen), Purpose::Retry, Ending::Commit).await?;
-    output::note(format!("{} jobs are scheduled again", jobs.len()));
-    print(args.shop.output, &jobs, Ending::Commit)
+    let (jobs, ended) = revive(&shop, &chosen(&args.chosen), Purpose::Retry, Ending::Commit).await;
+    if ended.is_ok() || !jobs.is_empty() {
+        output::note(format!("{} jobs are scheduled again", jobs.len()));
+        print(args.shop.output, &jobs, Ending::Commit)?;
+    }
+    ended
 }
 
 /// Gives the orders of dead jobs up.
 pub(crate) async fn discard(args: &DeadDiscardArgs) -> Result<(), Failure> {
     let shop = Shop::find(&args.shop.home.dir)?;
     let (chosen, purpose) = (chosen(&args.chosen), Purpose::GiveUp(&args.reason));
-    let would = revive(&shop, &chosen, purpose, Ending::DryRun).await?;
+    let (would, ended) = revive(&shop, &chosen, purpose, Ending::DryRun).await;
+    ended?;
     if args.dry_run || would.is_empty() {
         output::note(format!("{} orders would be given up; nothing was done", would.len()));
         return print(args.shop.output, &would, Ending::DryRun);
     }
     let question = format!("This gives {} orders up: their payments are voided. Go on?", would.len());
     ask::confirm(&question, args.yes)?;
-    let jobs = revive(&shop, &chosen, purpose, Ending::Commit).await?;
-    output::note(format!("{} orders are given up; the workers void their payments", jobs.len()));
-    print(args.shop.output, &jobs, Ending::Commit)
+    let (jobs, ended) = revive(&shop, &chosen, purpose, Ending::Commit).await;
+    if ended.is_ok() || !jobs.is_empty() {
+        output::note(format!("{} orders are given up; the workers void their payments", jobs.len()));
+        print(args.shop.output, &jobs, Ending::Commit)?;
+    }
+    ended
 }
 
 fn chosen(args: &ChosenArgs) -> Chosen {
     if args.all { Chosen::All } else { Chosen::These(args.jobs.clone()) }
 }
 
-async fn revive(shop: &Shop, chosen: &Chosen, purpose: Purpose<'_>, ending: Ending) -> Result<Vec<JobId>, Failure> {
-    let jobs = dead::revive(&shop.pool, chosen, purpose, ending).await.map_err(failure)?;
+/// What was done, and whether that is all: of very many jobs some may be brought back before the database refuses.
+async fn revive(
+    shop: &Shop,
+    chosen: &Chosen,
+    purpose: Purpose<'_>,
+    ending: Ending,
+) -> (Vec<JobId>, Result<(), Failure>) {
+    let mut jobs = Vec::new();
+    let ended = dead::revive(&shop.pool, chosen, purpose, ending, &mut jobs).await;
     if ending == Ending::Commit && !jobs.is_empty() {
         shop.enqueue(&jobs).await;
     }
-    Ok(jobs)
+    let nothing = if jobs.is_empty() { "; nothing was done" } else { "" };
+    (jobs, ended.map_err(|error| failure(error, nothing)))
 }
 
 fn print(format: Format, jobs: &[JobId], ending: Ending) -> Result<(), Failure> {
@@ -75,11 +90,11 @@ fn print(format: Format, jobs: &[JobId], ending: Ending) -> Result<(), Failure> 
     Ok(())
 }
 
-fn failure(error: ReviveError) -> Failure {
+fn failure(error: ReviveError, nothing: &str) -> Failure {
     match error {
         ReviveError::Unknown(_) => Failure::new(Exit::NotFound, error),
         ReviveError::NotDead { .. } | ReviveError::OrderEnded { .. } | ReviveError::TwoLive => {
-            Failure::new(Exit::Conflict, format!("{error}; nothing was done"))
+            Failure::new(Exit::Conflict, format!("{error}{nothing}"))
                 .next("`shopctl jobs dead list` shows those that can be retried or discarded")
         }
         ReviveError::Database(error) => database(error),

@@ -1,12 +1,17 @@
 //! `shopctl jobs pause` and `resume`: whether workers may start jobs.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use shop_common::jobs::pause::{self, Pause, Paused};
 
 use crate::args::{Format, JobsPauseArgs, ShopArgs};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::shop::{Shop, database};
+
+/// How long to wait for claims that began before the pause: longer than a statement may run.
+const OLDER_CLAIMS: Duration = Duration::from_secs(30);
 
 /// Whether it is paused now, and the pause that has begun, is under way, or has ended.
 #[derive(Serialize)]
@@ -26,12 +31,18 @@ pub(crate) async fn pause(args: &JobsPauseArgs) -> Result<(), Failure> {
         Paused::Now(pause) => (true, pause),
         Paused::Before(pause) => (false, pause),
     };
-    output::note(if changed {
-        "paused: no worker starts a job; jobs in hand end as usual. `shopctl jobs resume` ends the pause".to_owned()
-    } else {
-        since(&pause)
-    });
-    print(args.shop.output, &Report { paused: true, changed, pause: Some(pause) })
+    if !changed {
+        output::note(since(&pause));
+    }
+    print(args.shop.output, &Report { paused: true, changed, pause: Some(pause) })?;
+    let again = "run `shopctl jobs pause` again, which waits for the claims that began before";
+    let ended = pause::older_claims_end(&shop.pool, OLDER_CLAIMS).await;
+    if !ended.map_err(|error| database(error).next(format!("it is paused; {again}")))? {
+        let error = "it is paused, but a claim that began before has not ended, and may still start jobs";
+        return Err(Failure::new(Exit::Conflict, error).next(again));
+    }
+    output::note("no worker starts a job; jobs in hand end as usual. `shopctl jobs resume` ends the pause");
+    Ok(())
 }
 
 /// Lets the workers start jobs again.

@@ -111,7 +111,7 @@ impl Health {
 /// The state as assignments for a shell.
 fn environment(state: &StackState) -> String {
     let pids = |kind| state.pids(kind).iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
-    let variables = [
+    let mut variables = vec![
         ("BASE_URL", state.base_url.clone()),
         ("DATABASE_URL", state.database_url.clone()),
         ("REDIS_URL", state.redis_url.clone()),
@@ -121,7 +121,11 @@ fn environment(state: &StackState) -> String {
         ("API_PIDS", pids(Kind::Api)),
         ("WORKER_PIDS", pids(Kind::Worker)),
     ];
-    variables.map(|(name, value)| format!("{name}={}", shell_quote(&value))).join("\n")
+    if let Some(url) = &state.gateway_url {
+        variables.push(("ROCKET_GATEWAY", format!("{{url={url:?}}}")));
+    }
+    let lines: Vec<String> = variables.iter().map(|(name, value)| format!("{name}={}", shell_quote(value))).collect();
+    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -141,6 +145,7 @@ mod tests {
             base_url: "http://127.0.0.1:3000".to_owned(),
             database_url: "postgres://db/it's".to_owned(),
             redis_url: "redis://db/0?protocol=resp3".to_owned(),
+            gateway_url: Some("http://127.0.0.1:4000".to_owned()),
             sample_product: None,
             services: vec![
                 service("postgres", Kind::Postgres, None),
@@ -158,6 +163,7 @@ mod tests {
         assert!(lines.contains("REDIS_URL='redis://db/0?protocol=resp3'\n"));
         assert!(lines.contains("POSTGRES_PID=''\n"));
         assert!(lines.contains("API_PIDS='7 8'\n"));
+        assert!(lines.ends_with(r#"ROCKET_GATEWAY='{url="http://127.0.0.1:4000"}'"#), "{lines}");
     }
 
     #[test]

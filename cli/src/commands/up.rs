@@ -79,6 +79,7 @@ impl Shop {
             base_url: self.base_url.clone(),
             database_url: database,
             redis_url: redis,
+            gateway_url: None,
             sample_product: None,
             services,
         }
@@ -102,6 +103,7 @@ impl Shop {
         }))
         .await?;
         let state = board.update(|state| {
+            state.gateway_url = prepared.gateway_url;
             state.sample_product = prepared.sample_product;
             state.ready = true;
         })?;
@@ -115,6 +117,8 @@ impl Shop {
 pub(crate) struct Prepared {
     /// A product that can be ordered, unless the shop is empty.
     pub(crate) sample_product: Option<String>,
+    /// Where the workers reach the gateway, by the same settings.
+    gateway_url: Option<String>,
 }
 
 /// Makes the servers ready for apis and workers: brings the schema up to date,
@@ -130,5 +134,5 @@ async fn prepare(urls: &Urls, empty: bool) -> Result<Prepared, Failure> {
     }
     let sample = if empty { None } else { seed::catalogue(&shop.pool).await? };
     shop.pool.close().await;
-    Ok(Prepared { sample_product: sample.map(|product| product.to_string()) })
+    Ok(Prepared { sample_product: sample.map(|product| product.to_string()), gateway_url: shop.gateway_url })
 }

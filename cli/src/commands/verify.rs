@@ -15,7 +15,7 @@ use crate::shop::{Shop, database};
 pub(crate) async fn run(args: &VerifyArgs) -> Result<(), Failure> {
     let shop = Shop::find(&args.shop.home.dir)?;
     let ending = if args.dry_run { Ending::DryRun } else { Ending::Commit };
-    let repairs = if args.repair { Some(repair(&shop, ending).await?) } else { None };
+    let repairs = if args.repair { Some(repair(&shop, ending, args.shop.output).await?) } else { None };
     let findings = verify::verify(&shop.pool, shop.ledger).await.map_err(database)?;
     let broken = findings.iter().filter(|finding| !finding.violations.is_empty()).count();
     match (args.shop.output, &repairs) {
@@ -43,12 +43,23 @@ pub(crate) async fn run(args: &VerifyArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn repair(shop: &Shop, ending: Ending) -> Result<Vec<Repair>, Failure> {
-    let repairs = repair::repair(&shop.pool, ending).await.map_err(database)?;
+/// Prints what was repaired itself only where it does not come to the end.
+async fn repair(shop: &Shop, ending: Ending, format: Format) -> Result<Vec<Repair>, Failure> {
+    let mut repairs = Vec::new();
+    let ended = repair::repair(&shop.pool, ending, &mut repairs).await;
     let due: Vec<JobId> =
         repairs.iter().filter(|repair| repair.deed != Deed::JobCancelled).map(|repair| repair.job).collect();
     if ending == Ending::Commit && !due.is_empty() {
         shop.enqueue(&due).await;
+    }
+    if let Err(error) = ended {
+        match format {
+            Format::Json => output::json(&json!({ "repairs": repairs, "dryRun": ending == Ending::DryRun }))?,
+            Format::Table => print_repairs(&repairs)?,
+        }
+        let done = if ending == Ending::DryRun { "would be repaired; nothing was done" } else { "repaired" };
+        output::note(format!("{} orders {done}, then the database refused", repairs.len()));
+        return Err(database(error));
     }
     Ok(repairs)
 }

@@ -26,6 +26,9 @@ pub(crate) struct StackState {
     pub(crate) base_url: String,
     pub(crate) database_url: String,
     pub(crate) redis_url: String,
+    /// Where its workers reach the gateway; `None` where that is built in.
+    #[serde(default)]
+    pub(crate) gateway_url: Option<String>,
     /// A product that can be ordered.
     pub(crate) sample_product: Option<String>,
     pub(crate) services: Vec<ServiceState>,
@@ -158,6 +161,7 @@ mod tests {
             base_url: "http://127.0.0.1:3000".to_owned(),
             database_url: "postgres://db/shop".to_owned(),
             redis_url: "redis://db".to_owned(),
+            gateway_url: None,
             sample_product: None,
             services: vec![service("redis", Kind::Redis), service("api-1", Kind::Api)],
         }

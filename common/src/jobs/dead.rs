@@ -10,14 +10,17 @@ use uuid::Uuid;
 use super::JobState;
 use super::ledger::JobRecord;
 use crate::db::Ending;
-use crate::id::JobId;
+use crate::id::{JobId, OrderId};
 use crate::orders::status::OrderStatus;
 use crate::reason::Reason;
 
-/// A dead job whose order is open, unless another job of that order is live, or died later.
-const NEEDS_OPERATOR: &str = "j.state = 'dead' AND o.status IN ('PENDING', 'PROCESSING') AND NOT EXISTS (
-     SELECT FROM jobs other WHERE other.order_id = j.order_id
-        AND (other.state IN ('scheduled', 'running') OR other.state = 'dead' AND other.id > j.id))";
+/// The open orders that have no live job, each with the job that died last. There are few of them among
+/// very many dead jobs.
+const NEEDS_OPERATOR: &str = "orders o CROSS JOIN LATERAL (
+         SELECT * FROM jobs WHERE order_id = o.id AND state = 'dead' ORDER BY id DESC LIMIT 1
+     ) j
+     WHERE o.status IN ('PENDING', 'PROCESSING') AND NOT EXISTS (
+         SELECT FROM jobs live WHERE live.order_id = o.id AND live.state IN ('scheduled', 'running'))";
 
 /// Jobs of one transaction.
 const PAGE: i64 = 1000;
@@ -48,11 +51,10 @@ pub enum Which {
 /// # Errors
 /// When the database refuses.
 pub async fn list(pool: &PgPool, which: Which, limit: u32) -> Result<Vec<DeadJob>, sqlx::Error> {
-    let mut query =
-        QueryBuilder::new("SELECT j.*, o.status AS order_status FROM jobs j JOIN orders o ON o.id = j.order_id WHERE ");
+    let mut query = QueryBuilder::new("SELECT j.*, o.status AS order_status FROM ");
     query.push(match which {
         Which::NeedOperator => NEEDS_OPERATOR,
-        Which::All => "j.state = 'dead'",
+        Which::All => "jobs j JOIN orders o ON o.id = j.order_id WHERE j.state = 'dead'",
     });
     query.push(" ORDER BY j.id DESC LIMIT ").push_bind(i64::from(limit));
     query.build_query_as().fetch_all(pool).await
@@ -115,43 +117,52 @@ impl From<sqlx::Error> for ReviveError {
     }
 }
 
-/// Schedules dead jobs whose orders are open. Gives those that are (or would be) due now, for the schedule in Redis.
+/// Schedules dead jobs whose orders are open. Adds to `revived` those that are (or would be) due now, for the schedule in Redis.
 ///
 /// # Errors
-/// When one that was named cannot be brought back, or the database refuses.
+/// When one that was named cannot be brought back: then none is. When the database refuses; of all, those in
+/// `revived` are brought back then.
 pub async fn revive(
     pool: &PgPool,
     chosen: &Chosen,
     purpose: Purpose<'_>,
     ending: Ending,
-) -> Result<Vec<JobId>, ReviveError> {
+    revived: &mut Vec<JobId>,
+) -> Result<(), ReviveError> {
     match chosen {
         Chosen::These(jobs) => {
             let mut transaction = pool.begin().await?;
             check(&mut transaction, jobs).await?;
-            let revived = schedule(&mut transaction, jobs, purpose).await?;
+            let scheduled = schedule(&mut transaction, jobs, purpose).await?;
             ending.end(transaction).await?;
-            Ok(revived)
+            revived.extend(scheduled);
+            Ok(())
         }
-        Chosen::All => revive_all(pool, purpose, ending).await,
+        Chosen::All => revive_all(pool, purpose, ending, revived).await,
     }
 }
 
-async fn revive_all(pool: &PgPool, purpose: Purpose<'_>, ending: Ending) -> Result<Vec<JobId>, ReviveError> {
-    let mut revived = Vec::new();
-    let mut after = JobId(Uuid::nil());
+async fn revive_all(
+    pool: &PgPool,
+    purpose: Purpose<'_>,
+    ending: Ending,
+    revived: &mut Vec<JobId>,
+) -> Result<(), ReviveError> {
+    let mut after = OrderId(Uuid::nil());
     loop {
-        let mut query = QueryBuilder::new("SELECT j.id FROM jobs j JOIN orders o ON o.id = j.order_id WHERE ");
-        query.push(NEEDS_OPERATOR).push(" AND j.id > ").push_bind(after);
-        query.push(" ORDER BY j.id LIMIT ").push_bind(PAGE);
-        let page: Vec<JobId> = query.build_query_scalar().fetch_all(pool).await?;
-        let Some(last) = page.last() else { return Ok(revived) };
+        let mut query = QueryBuilder::new("SELECT o.id, j.id FROM ");
+        query.push(NEEDS_OPERATOR).push(" AND o.id > ").push_bind(after);
+        query.push(" ORDER BY o.id LIMIT ").push_bind(PAGE);
+        let page: Vec<(OrderId, JobId)> = query.build_query_as().fetch_all(pool).await?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
         after = *last;
+        let page: Vec<JobId> = page.into_iter().map(|(_, job)| job).collect();
         let mut transaction = pool.begin().await?;
         // Whatever has moved since is passed over.
         lock(&mut transaction, &page).await?;
-        revived.extend(schedule(&mut transaction, &page, purpose).await?);
+        let scheduled = schedule(&mut transaction, &page, purpose).await?;
         ending.end(transaction).await?;
+        revived.extend(scheduled);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Pausing: between `pause` and `resume` no worker starts a job.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use sqlx::{Executor, PgPool};
 
@@ -26,16 +28,13 @@ pub enum Paused {
     Before(Pause),
 }
 
-/// Pauses claiming. What is in hand ends as usual; when this returns, no job starts any more.
+/// Pauses claiming: no claim that begins from now on takes a job. Those that are under way may still take
+/// theirs, see [`older_claims_end`]; what is in hand ends as usual.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn pause(pool: &PgPool, reason: Option<&Reason>) -> Result<Paused, sqlx::Error> {
     let mut transaction = pool.begin().await?;
-    // Every claim reads this table FOR KEY SHARE, and so holds a lock on it until it commits. This
-    // one waits for the claims that are under way, and later ones wait for the row. Plain readers,
-    // a backup for example, are not in the way.
-    transaction.execute("LOCK TABLE queue_pause IN EXCLUSIVE MODE").await?;
     let now: Option<Pause> = sqlx::query_as(
         "INSERT INTO queue_pause (reason) VALUES ($1) ON CONFLICT DO NOTHING RETURNING reason, paused_at",
     )
@@ -50,6 +49,25 @@ pub async fn pause(pool: &PgPool, reason: Option<&Reason>) -> Result<Paused, sql
     };
     transaction.commit().await?;
     Ok(paused)
+}
+
+/// Waits so long for the claims that began before the pause. Gives whether they have ended: then no job starts any more.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn older_claims_end(pool: &PgPool, limit: Duration) -> Result<bool, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query("SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', '0', true)")
+        .bind(format!("{}ms", limit.as_millis()))
+        .execute(&mut *transaction)
+        .await?;
+    // Every claim reads this table FOR KEY SHARE, and so holds a lock on it from before it looks for the
+    // row until it commits. Plain readers, a backup for example, are not in the way.
+    match transaction.execute("LOCK TABLE queue_pause IN EXCLUSIVE MODE").await {
+        Ok(_) => transaction.rollback().await.map(|()| true),
+        Err(sqlx::Error::Database(refused)) if refused.code().as_deref() == Some("55P03") => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Ends the pause, and gives it; nothing when there was none. Workers notice within about a second.

@@ -44,9 +44,13 @@ pub enum CancelError {
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
-    job_state: JobState,
+struct JobRow {
+    state: JobState,
     attempts: i32,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
     order_status: OrderStatus,
     payment_id: PaymentId,
     payment_status: PaymentStatus,
@@ -92,6 +96,7 @@ async fn transact(pool: &PgPool, announcer: &Announcer, customer: UserId, order:
     if chaos::planted(Bug::CancelIgnoresOpenKey) {
         forget_charge(&mut transaction, order).await?;
     }
+    let jobs = lock_jobs(&mut transaction, customer, order).await?;
     let row = lock(&mut transaction, customer, order).await?.ok_or(CancelError::NotFound)?;
     if row.order_status == OrderStatus::Cancelled {
         return Ok(());
@@ -99,10 +104,11 @@ async fn transact(pool: &PgPool, announcer: &Announcer, customer: UserId, order:
     if !row.order_status.can_become(OrderStatus::Cancelled) || !row.payment_status.can_become(PaymentStatus::Failed) {
         return Err(CancelError::AlreadyEnded(row.order_status));
     }
-    if row.open_key.is_some() || row.job_state == JobState::Running {
+    if row.open_key.is_some() || jobs.iter().any(|job| job.state == JobState::Running) {
         return Err(CancelError::ChargeInFlight);
     }
-    let events = told(&row, customer, order);
+    let attempts = jobs.last().map_or(0, |newest| newest.attempts);
+    let events = told(&row, attempts, customer, order);
     let id = write(&mut transaction, order).await?;
     products::queries::release_stock(&mut transaction, &[order]).await?;
     events::append(&mut transaction, &events).await?;
@@ -118,13 +124,31 @@ async fn transact(pool: &PgPool, announcer: &Announcer, customer: UserId, order:
     Ok(())
 }
 
-/// The same lock order as a settlement's: job, order, payment.
+/// Locks the order's jobs: the live one, those that died before it, or none where it was lost. One that
+/// is made for it between this lock and the order's is scheduled, or has opened a key when it is claimed.
+async fn lock_jobs(
+    connection: &mut PgConnection,
+    customer: UserId,
+    order: OrderId,
+) -> Result<Vec<JobRow>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT state, attempts FROM jobs
+         WHERE order_id = (SELECT id FROM orders WHERE id = $1 AND user_id = $2)
+         ORDER BY id FOR NO KEY UPDATE",
+    )
+    .bind(order)
+    .bind(customer)
+    .fetch_all(connection)
+    .await
+}
+
+/// The same lock order as a settlement's: after the jobs the order and the payment.
 async fn lock(connection: &mut PgConnection, customer: UserId, order: OrderId) -> Result<Option<Row>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT j.state AS job_state, j.attempts, o.status AS order_status, p.id AS payment_id,
-                p.status AS payment_status, p.open_key, p.amount_minor, p.currency, p.method
-         FROM jobs j JOIN orders o ON o.id = j.order_id JOIN payments p ON p.order_id = o.id
-         WHERE o.id = $1 AND o.user_id = $2 FOR NO KEY UPDATE OF j, o, p",
+        "SELECT o.status AS order_status, p.id AS payment_id, p.status AS payment_status,
+                p.open_key, p.amount_minor, p.currency, p.method
+         FROM orders o JOIN payments p ON p.order_id = o.id
+         WHERE o.id = $1 AND o.user_id = $2 FOR NO KEY UPDATE OF o, p",
     )
     .bind(order)
     .bind(customer)
@@ -164,7 +188,7 @@ async fn forget_charge(connection: &mut PgConnection, order: OrderId) -> Result<
     Ok(())
 }
 
-fn told(row: &Row, user_id: UserId, order_id: OrderId) -> Vec<NewEvent> {
+fn told(row: &Row, attempts: i32, user_id: UserId, order_id: OrderId) -> Vec<NewEvent> {
     let payment = PaymentTold {
         user_id,
         order_id,
@@ -173,7 +197,7 @@ fn told(row: &Row, user_id: UserId, order_id: OrderId) -> Vec<NewEvent> {
         currency: &row.currency,
         method: &row.method,
         status: PaymentStatus::Failed,
-        attempts: row.attempts,
+        attempts,
         next_attempt_at: None,
         error: Some(REASON),
     };
