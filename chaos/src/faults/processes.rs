@@ -124,7 +124,7 @@ async fn takeover(scene: Scene, pid: u32) -> anyhow::Result<()> {
 
 /// F3. The gateway takes its time, so that a worker that stands still has jobs in hand.
 pub(super) async fn pause_workers(scene: Scene, mut rng: StdRng) -> anyhow::Result<()> {
-    scene.stage.gateway_faults(&serde_json::json!({ "latencyMs": 120 })).await?;
+    scene.stage.gateway_faults(&serde_json::json!({ "latencyMs": 250 })).await?;
     // Not all at once: somebody has to take over.
     let mut pausers = JoinSet::new();
     for n in 0..2 {
@@ -140,7 +140,7 @@ pub(super) async fn pause_workers(scene: Scene, mut rng: StdRng) -> anyhow::Resu
                 worker.signal(Signal::SIGSTOP);
                 let paused = Instant::now();
                 let held = held(&scene, pid).await?;
-                let pause = LEASE + Duration::from_millis(rng.random_range(1300..2200));
+                let pause = LEASE + Duration::from_millis(rng.random_range(1800..2600));
                 sleep(pause.saturating_sub(paused.elapsed())).await;
                 let (jobs, boots): (Vec<Uuid>, Vec<Uuid>) = held.into_iter().unzip();
                 let taken: i64 = sqlx::query_scalar(
