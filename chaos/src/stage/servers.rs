@@ -252,6 +252,15 @@ impl Redis {
         }
     }
 
+    /// What it says of itself.
+    ///
+    /// # Errors
+    /// When it is away.
+    pub async fn info(&self, section: &str) -> redis::RedisResult<String> {
+        let mut connection = redis::Client::open(self.url())?.get_multiplexed_async_connection().await?;
+        redis::cmd("INFO").arg(section).query_async(&mut connection).await
+    }
+
     /// How many jobs it has on the schedule and under a lease.
     ///
     /// # Errors
