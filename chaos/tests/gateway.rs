@@ -149,7 +149,10 @@ async fn what_is_given_back_is_given_back_once_and_only_if_it_came() {
     for _ in 0..2 {
         assert_eq!(gateway.client.refund(&charge.key).await, RefundOutcome::Refunded);
     }
-    assert_eq!(gateway.client.charge(&charge).await, approved(&charge), "the key has its answer for ever");
+    let refunded = ChargeOutcome::Declined { code: "refunded".to_owned(), retryable: false };
+    assert_eq!(gateway.client.charge(&charge).await, refunded);
+    assert_eq!(gateway.client.lookup(&charge.key).await, Lookup::Found(refunded));
+    assert_eq!(gateway.client.void(&charge.key).await, VoidOutcome::Voided);
     assert_eq!(gateway.stats().await, Stats { charges: 1, refunded: 1, ..Stats::default() });
 }
 

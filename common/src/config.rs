@@ -247,6 +247,8 @@ pub struct Gateway {
     pub timeout_ms: u64,
     /// How often the gateway's ledger is compared with the payments; 0 means only when somebody asks for it.
     pub audit_every_seconds: u64,
+    /// Refunds that audits ask for by themselves within a day; what is more is only reported.
+    pub audit_refunds_at_most: u32,
 }
 
 /// The profile in force: `ROCKET_PROFILE`, or `production` when it is not set.

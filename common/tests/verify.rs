@@ -52,6 +52,15 @@ async fn a_completed_order_without_a_charge_breaks_i2(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
+async fn a_completed_order_whose_charge_was_given_back_breaks_i2(pool: PgPool) {
+    let sql = "INSERT INTO simulated_gateway.charges (key, payment, amount_minor, currency, method, state)
+               SELECT id || ':1', id, amount_minor, currency, method, 'refunded' FROM payments;
+               UPDATE orders SET status = 'COMPLETED'; UPDATE jobs SET state = 'completed';
+               UPDATE payments SET status = 'COMPLETED', reference = 'sim_' || id || ':1'";
+    assert_eq!(broken_by(pool, sql).await, ["I2"]);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
 async fn two_captured_charges_of_one_payment_break_i2(pool: PgPool) {
     let sql = "INSERT INTO simulated_gateway.charges (key, payment, amount_minor, currency, method, state)
                SELECT id || ':' || n, id, amount_minor, currency, method, 'captured'

@@ -326,7 +326,7 @@ async fn payments_reconcile_has_a_worker_give_back_what_the_shop_forgot(pool: Pg
     assert!(stderr(&alone).contains("no worker is alive"), "{}", stderr(&alone));
     sqlx::query(
         "INSERT INTO simulated_gateway.charges (key, payment, amount_minor, currency, method, state)
-         SELECT id || ':1', id, 1999, 'USD', 'test', 'captured' FROM gen_random_uuid() AS id",
+         SELECT id || ':1', id, 1999, 'USD', 'test', 'captured' FROM (VALUES ('01890000-0000-7000-8000-000000000000')) AS v (id)",
     )
     .execute(&pool)
     .await

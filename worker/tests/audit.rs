@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use shop_common::db::MIGRATOR;
 use shop_common::id::{AuditId, OrderId, PaymentId};
+use shop_common::jobs::pause;
 use shop_common::orders::status::OrderStatus;
 use shop_common::payments::ChargeKey;
 use shop_common::payments::audit::{self, Action, Finding, Kind};
@@ -225,6 +226,10 @@ struct Small {
     younger: Option<ChargeKey>,
     /// Whether it answers no question for a page.
     away: bool,
+    /// Whether its pages call the charges something else.
+    renames: bool,
+    /// Where somebody pauses the queue while a page is on its way.
+    pauses: Option<PgPool>,
 }
 
 #[async_trait]
@@ -250,14 +255,21 @@ impl PaymentGateway for Small {
         if self.away {
             return Err(Unreachable);
         }
+        if let Some(pool) = &self.pauses {
+            pause::pause(pool, None).await.unwrap();
+        }
         let page = self.inner.captured(after, 10).await?.into_iter();
-        Ok(page.filter(|charge| Some(&charge.key) != self.younger.as_ref()).take(1).collect())
+        let mut page: Vec<_> = page.filter(|charge| Some(&charge.key) != self.younger.as_ref()).take(1).collect();
+        if self.renames {
+            page.iter_mut().for_each(|charge| charge.reference.insert_str(0, "ch_"));
+        }
+        Ok(page)
     }
 }
 
 fn small(shop: &Shop) -> Small {
     let inner = SimulatedGateway::new(shop.pool.clone(), shop.settings.gateway.clone());
-    Small { inner, refund: None, younger: None, away: false }
+    Small { inner, refund: None, younger: None, away: false, renames: false, pauses: None }
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
@@ -310,7 +322,8 @@ async fn a_refund_whose_answer_got_lost_is_ended_by_the_next_audit(pool: PgPool)
 
     auditor(&shop, silent).await.round(&CancellationToken::new()).await.unwrap();
 
-    assert_eq!(found(&shop, id).await, Err("the gateway does not answer".to_owned()));
+    let left = "the gateway has not said what became of 1 refunds; the next audit asks again";
+    assert_eq!(found(&shop, id).await, Err(left.to_owned()));
     assert_eq!(audited(&shop).await, []);
     let (_, findings) = audit::find(&shop.pool, id).await.unwrap().unwrap();
     assert_eq!((&findings[0].charge_key, findings[0].action), (&key, Action::Refunded));
@@ -378,4 +391,88 @@ async fn a_worker_that_stops_leaves_its_audit_to_the_next(pool: PgPool) {
 
     assert_eq!(auditor(&shop, simulated(&shop)).await.round(&CancellationToken::new()).await.unwrap(), Some(id));
     assert_eq!(found(&shop, id).await, Ok(vec![(key, Kind::Forgotten, Action::Refunded)]));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn the_key_that_paid_an_order_is_never_given_back_whatever_the_ledger_calls_it(pool: PgPool) {
+    let (shop, _, key) = paid(pool).await;
+
+    let found = audited_with(&shop, Arc::new(Small { renames: true, ..small(&shop) })).await;
+
+    assert_eq!(found, Ok(vec![(key.clone(), Kind::Missing, Action::Reported)]));
+    assert_eq!(state(&shop, &key).await, "captured");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn another_spelling_of_a_key_is_reported_and_kept(pool: PgPool) {
+    let (shop, _, _) = paid(pool).await;
+    run(
+        &shop,
+        "INSERT INTO simulated_gateway.charges (key, payment, amount_minor, currency, method, state)
+         SELECT payment || ':+2', payment, amount_minor, currency, method, 'captured' FROM simulated_gateway.charges",
+    )
+    .await;
+
+    let findings = audited(&shop).await;
+
+    assert_eq!(findings.len(), 1);
+    assert_eq!((findings[0].1, findings[0].2), (Kind::Forgotten, Action::Reported));
+    assert_eq!(state(&shop, &findings[0].0).await, "captured");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn too_many_refunds_are_only_reported_also_by_the_next_audit(pool: PgPool) {
+    let (mut shop, _, _) = paid(pool).await;
+    run(
+        &shop,
+        "INSERT INTO simulated_gateway.charges (key, payment, amount_minor, currency, method, state)
+         SELECT payment || ':' || n, payment, amount_minor, currency, method, 'captured'
+         FROM simulated_gateway.charges, generate_series(2, 4) AS n",
+    )
+    .await;
+    shop.settings.gateway.audit_refunds_at_most = 1;
+    for _ in 0..2 {
+        let error = audited_with(&shop, simulated(&shop)).await.unwrap_err();
+        assert!(error.starts_with("2 charges are only reported") && error.contains("audit_refunds_at_most"), "{error}");
+    }
+
+    shop.settings.gateway.audit_refunds_at_most = 3;
+    assert_eq!(audited(&shop).await.len(), 2);
+    shop.assert_sound().await;
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn nothing_is_given_back_while_the_queue_is_paused(pool: PgPool) {
+    let (shop, _, key) = paid(pool).await;
+    restore_older_backup(&shop).await;
+
+    let paused = audited_with(&shop, Arc::new(Small { pauses: Some(shop.pool.clone()), ..small(&shop) })).await;
+
+    assert!(paused.unwrap_err().starts_with("the queue was paused"));
+    let id = audit::request(&shop.pool, "a test").await.unwrap();
+    let (auditor, stop) = (auditor(&shop, simulated(&shop)).await, CancellationToken::new());
+    assert_eq!(auditor.round(&stop).await.unwrap(), None);
+    assert_eq!(state(&shop, &key).await, "captured");
+    pause::resume(&shop.pool).await.unwrap();
+    assert_eq!(auditor.round(&stop).await.unwrap(), Some(id));
+    assert_eq!(state(&shop, &key).await, "refunded");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_paid_order_whose_charge_was_given_back_is_reported_and_keeps_its_second_charge(pool: PgPool) {
+    let (shop, _, key) = paid(pool).await;
+    run(
+        &shop,
+        "INSERT INTO simulated_gateway.charges (key, payment, amount_minor, currency, method, state)
+         SELECT payment || ':2', payment, amount_minor, currency, method, 'captured' FROM simulated_gateway.charges;
+         UPDATE simulated_gateway.charges SET state = 'refunded' WHERE key LIKE '%:1'",
+    )
+    .await;
+
+    let findings = audited(&shop).await;
+
+    let second = numbered(&key, 2);
+    let missing = (key, Kind::Missing, Action::Reported);
+    assert_eq!(findings, [missing, (second.clone(), Kind::Double, Action::Reported)]);
+    assert_eq!(state(&shop, &second).await, "captured");
 }

@@ -198,7 +198,7 @@ impl Books {
         self.charges.get(key)
     }
 
-    /// Makes a key dead, also one that was never seen. Gives the charge as it is then: captured, or voided.
+    /// Makes a key dead, also one that was never seen. Gives the charge as it is then: captured, or dead.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -303,8 +303,9 @@ fn told(entry: &Entry) -> Option<Reply> {
     let declined = |code: &str| Reply::Declined { code: code.to_owned(), retryable: simulated::is_retryable(code) };
     match entry.state {
         State::Open => None,
-        State::Captured | State::Refunded => Some(Reply::Captured(simulated::reference(&entry.key))),
+        State::Captured => Some(Reply::Captured(simulated::reference(&entry.key))),
         State::Declined => Some(declined(entry.code.as_deref().unwrap_or("declined"))),
         State::Voided => Some(declined("voided")),
+        State::Refunded => Some(declined("refunded")),
     }
 }

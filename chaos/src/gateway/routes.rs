@@ -108,8 +108,8 @@ fn show(_up: Up, gateway: &State<Arc<Gateway>>, key: &str) -> Answer {
 #[post("/charges/<key>/void")]
 async fn void(_up: Up, gateway: &State<Arc<Gateway>>, key: String) -> Answer {
     match book(gateway, move |books| books.void(&ChargeKey::from(key))).await {
-        Ok(entry) if entry.state == Charged::Voided => (Status::Ok, json!({ "state": "voided" })),
-        // One that was given back had been captured, and that is what matters to who comes too late.
+        // One that was given back is as dead as one that never was.
+        Ok(entry) if entry.state != Charged::Captured => (Status::Ok, json!({ "state": "voided" })),
         Ok(entry) => (Status::Conflict, json!({ "state": "captured", "reference": simulated::reference(&entry.key) })),
         Err(error) => broken(&error),
     }

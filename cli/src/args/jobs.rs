@@ -25,6 +25,7 @@ Examples:
     /// Let no worker start a job until `resume`
     ///
     /// Jobs in hand end as usual, and orders are accepted as usual: they wait.
+    /// Audits stop too: none begins, and none asks for another refund.
     /// To pause twice is to pause once. It holds at once; the command then waits for
     /// claims that began before, and leaves with 5 when one has not ended after 30 s.
     ///

@@ -1,12 +1,13 @@
 //! `shopctl payments`: the gateway's ledger against the shop's payments.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use shop_common::id::AuditId;
-use shop_common::jobs::workers;
+use shop_common::jobs::{pause, workers};
 use shop_common::payments::audit::{self, Action, Audit, Finding};
 
+use super::pause::since;
 use crate::args::{Format, ShopArgs};
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -14,6 +15,8 @@ use crate::shop::{Shop, database};
 
 /// How often to look whether the audit is over.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long to wait for a worker to begin with it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An audit and what it found.
 #[derive(Serialize)]
@@ -28,16 +31,21 @@ struct Audited {
 pub(crate) async fn reconcile(args: &ShopArgs) -> Result<(), Failure> {
     let shop = Shop::find(&args.home.dir)?;
     refuse_without_worker(&shop).await?;
+    if let Some(pause) = pause::current(&shop.pool).await.map_err(database)? {
+        return Err(Failure::new(Exit::Refused, format!("{}, and audits with it", since(&pause)))
+            .next("`shopctl jobs resume` ends the pause"));
+    }
     let id = audit::request(&shop.pool, "shopctl").await.map_err(database)?;
     let Audited { audit, findings } = finished(&shop, id).await?;
-    if let Some(error) = &audit.error {
-        return Err(Failure::new(Exit::Away, format!("the books could not be compared: {error}"))
-            .next("look at the worker's log; it tries again by itself, and findings so far are kept"));
-    }
-    let (charges, found) = (audit.charges, findings.len());
+    let (error, charges, found) = (audit.error.clone(), audit.charges, findings.len());
     match args.output {
         Format::Json => output::json(&Audited { audit, findings })?,
         Format::Table => print(findings)?,
+    }
+    if let Some(error) = error {
+        let exit = if error == audit::GATEWAY_AWAY { Exit::Away } else { Exit::Failed };
+        return Err(Failure::new(exit, format!("the books could not be compared to their end: {error}"))
+            .next("look at the worker's log; what was found so far is kept, and a later audit tries again"));
     }
     if found > 0 {
         return Err(Failure::new(Exit::Failed, format!("{found} differences, {charges} charges compared"))
@@ -49,9 +57,17 @@ pub(crate) async fn reconcile(args: &ShopArgs) -> Result<(), Failure> {
 
 /// Waits until an audit is over.
 async fn finished(shop: &Shop, id: AuditId) -> Result<Audited, Failure> {
+    let asked = Instant::now();
     loop {
         match audit::find(&shop.pool, id).await.map_err(database)? {
             Some((audit, findings)) if audit.finished_at.is_some() => return Ok(Audited { audit, findings }),
+            Some((audit, _)) if audit.started_at.is_none() && asked.elapsed() > PATIENCE => {
+                return Err(Failure::new(
+                    Exit::Failed,
+                    format!("no worker has begun with it in {} s", PATIENCE.as_secs()),
+                )
+                .next("another audit may be under way (see the workers' logs); this one waits, so ask again later"));
+            }
             Some(_) => {}
             None => return Err(Failure::new(Exit::NotFound, "the audit is gone: the database was reset meanwhile")),
         }

@@ -18,6 +18,9 @@ const SCHEDULE: &str = "schedule";
 /// An audit that has not moved for so long is taken over, even if its worker is alive.
 const STUCK: Duration = Duration::from_secs(600);
 
+/// The error of an audit that came to no end because the gateway is away.
+pub const GATEWAY_AWAY: &str = "the gateway does not answer";
+
 /// An audit, and how far it is.
 #[derive(Debug, Clone, Serialize, sqlx::FromRow)]
 #[serde(rename_all = "camelCase")]
@@ -149,8 +152,8 @@ pub async fn request(pool: &PgPool, by: &str) -> Result<AuditId, sqlx::Error> {
     .await
 }
 
-/// Asks for an audit when none is open and the last one is so long ago; one that failed counts
-/// a sixtieth of that. Says whether it did.
+/// Asks for an audit when none is open and the last one is so long ago; one that failed counts a
+/// sixtieth of that, unless it has reported something that a person must look at. Says whether it did.
 ///
 /// # Errors
 /// When the database refuses.
@@ -158,9 +161,10 @@ pub async fn request_if_due(pool: &PgPool, every: Duration) -> Result<bool, sqlx
     let done = sqlx::query(
         "INSERT INTO gateway_audits (id, requested_by)
          SELECT $1, $2 WHERE NOT EXISTS (
-             SELECT FROM gateway_audits
+             SELECT FROM gateway_audits a
              WHERE finished_at IS NULL OR finished_at > now() - $3 / 60 * interval '1 second'
-                OR finished_at > now() - $3 * interval '1 second' AND error IS NULL)
+                OR finished_at > now() - $3 * interval '1 second' AND (error IS NULL OR EXISTS (
+                    SELECT FROM gateway_audit_findings f WHERE f.audit_id = a.id AND f.action = 'reported')))
          ON CONFLICT DO NOTHING",
     )
     .bind(AuditId::new())
@@ -249,6 +253,19 @@ pub async fn record(pool: &PgPool, audit: AuditId, finding: &Finding) -> Result<
     .execute(pool)
     .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// How many charges audits have given back, or tried to, within a day.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn refunds_lately(pool: &PgPool) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT count(DISTINCT charge_key) FROM gateway_audit_findings
+         WHERE action IN ('refunding', 'refunded') AND created_at > now() - interval '24 hours'",
+    )
+    .fetch_one(pool)
+    .await
 }
 
 /// Charges whose money the gateway was to give back, but that nobody has heard the end of.

@@ -87,12 +87,19 @@ impl ChargeKey {
 
     /// The payment that it charges, unless this is no key that a shop has made.
     pub fn payment(&self) -> Option<PaymentId> {
-        self.0.split_once(':')?.0.parse().ok()
+        self.parse().map(|(payment, _)| payment)
     }
 
     /// The number of the charge, unless this is no key that a shop has made.
     pub fn charge_no(&self) -> Option<i32> {
-        self.0.split_once(':')?.1.parse().ok()
+        self.parse().map(|(_, charge_no)| charge_no)
+    }
+
+    /// Another spelling of a key is another key, and not one of the shop's.
+    fn parse(&self) -> Option<(PaymentId, i32)> {
+        let (payment, charge_no) = self.0.split_once(':')?;
+        let (payment, charge_no) = (payment.parse().ok()?, charge_no.parse().ok()?);
+        (Self::new(payment, charge_no) == *self).then_some((payment, charge_no))
     }
 }
 
@@ -177,8 +184,12 @@ mod tests {
         let payment = PaymentId::new();
         let key = ChargeKey::new(payment, 12);
         assert_eq!((key.payment(), key.charge_no()), (Some(payment), Some(12)));
-        let foreign = ChargeKey::from("x:y".to_owned());
-        assert_eq!((foreign.payment(), foreign.charge_no()), (None, None));
+        let upper = format!("{}:1", payment.to_string().to_uppercase());
+        for foreign in ["x:y", &format!("{payment}:+1"), &format!("{payment}:01"), &format!("{{{payment}}}:1"), &upper]
+        {
+            let key = ChargeKey::from(foreign.to_owned());
+            assert_eq!((key.payment(), key.charge_no()), (None, None), "{foreign}");
+        }
     }
 
     #[test]

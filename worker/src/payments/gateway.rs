@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 use shop_common::id::PaymentId;
 use shop_common::money::{Currency, Money};
-use shop_common::payments::{ChargeKey, PaymentMethod};
+use shop_common::payments::{ChargeKey, PaymentMethod, audit};
 
 /// What is to be charged.
 #[derive(Debug, Clone)]
@@ -65,7 +65,7 @@ pub enum Lookup {
 /// What a void came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VoidOutcome {
-    /// The key is dead: no charge was captured, and none ever will be.
+    /// The key is dead: nothing is captured under it (what was, went back), and nothing ever will be.
     Voided,
     /// Too late: the money is captured.
     AlreadyCaptured {
@@ -104,13 +104,13 @@ pub struct CapturedCharge {
 
 /// The gateway does not answer, or nothing that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the gateway does not answer")]
+#[error("{}", audit::GATEWAY_AWAY)]
 pub struct Unreachable;
 
 /// A payment gateway.
 #[async_trait]
 pub trait PaymentGateway: Send + Sync + 'static {
-    /// Charges. The same key again gives the same charge.
+    /// Charges. The same key again gives the same charge; one that was given back is declined for good, as `refunded`.
     async fn charge(&self, charge: &Charge) -> ChargeOutcome;
 
     /// What became of a key.

@@ -4,6 +4,7 @@
 //! a refused connection too, is "not known": the charge may have gone through.
 
 use async_trait::async_trait;
+use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -21,10 +22,16 @@ pub struct RemoteGateway {
     base: Url,
 }
 
-/// Why no gateway can be behind a URL.
+/// Why a gateway cannot be spoken to.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no http URL of a gateway, for example http://127.0.0.1:4000")]
-pub struct BadUrl(String);
+pub enum NoGateway {
+    /// None can be behind that URL.
+    #[error("{0:?} is no http URL of a gateway, for example http://127.0.0.1:4000")]
+    Url(String),
+    /// There is no HTTP client on this machine.
+    #[error("cannot make an HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+}
 
 /// What the gateway says of a key.
 #[derive(Deserialize)]
@@ -87,13 +94,14 @@ impl RemoteGateway {
     /// The gateway behind that URL.
     ///
     /// # Errors
-    /// When it is not a URL with `http://` and a host.
-    pub fn new(url: &str) -> Result<Self, BadUrl> {
-        let base: Url = url.parse().map_err(|_| BadUrl(url.to_owned()))?;
+    /// When it is not a URL with `http://` and a host, or no HTTP client can be made.
+    pub fn new(url: &str) -> Result<Self, NoGateway> {
+        let base: Url = url.parse().map_err(|_| NoGateway::Url(url.to_owned()))?;
         if base.scheme() != "http" || base.cannot_be_a_base() {
-            return Err(BadUrl(url.to_owned()));
+            return Err(NoGateway::Url(url.to_owned()));
         }
-        Ok(Self { http: reqwest::Client::new(), base })
+        // Nobody stands between: what comes from elsewhere is no word of the gateway.
+        Ok(Self { http: reqwest::Client::builder().redirect(Policy::none()).no_proxy().build()?, base })
     }
 
     /// The URL of the charges, or of one of them, or of what is done to it.
@@ -153,15 +161,16 @@ impl PaymentGateway for RemoteGateway {
             return Lookup::Unknown;
         };
         match (status, state, reference) {
-            (StatusCode::OK, State::Captured | State::Refunded, Some(reference)) => {
-                Lookup::Found(ChargeOutcome::Approved { reference })
-            }
+            (StatusCode::OK, State::Captured, Some(reference)) => Lookup::Found(ChargeOutcome::Approved { reference }),
             (StatusCode::OK, State::Declined, _) => Lookup::Found(ChargeOutcome::Declined {
                 code: code.unwrap_or_else(|| "declined".to_owned()),
                 retryable,
             }),
             (StatusCode::OK, State::Voided, _) => {
                 Lookup::Found(ChargeOutcome::Declined { code: "voided".to_owned(), retryable: false })
+            }
+            (StatusCode::OK, State::Refunded, _) => {
+                Lookup::Found(ChargeOutcome::Declined { code: "refunded".to_owned(), retryable: false })
             }
             (StatusCode::OK, State::Open, _) | (StatusCode::NOT_FOUND, State::None, _) => Lookup::NotFound,
             _ => Lookup::Unknown,

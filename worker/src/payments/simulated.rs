@@ -153,9 +153,9 @@ impl Entry {
     fn outcome(&self, key: &str) -> Option<ChargeOutcome> {
         let declined = |code: &str| ChargeOutcome::Declined { code: code.to_owned(), retryable: is_retryable(code) };
         match self.state.as_str() {
-            "captured" | "refunded" => Some(ChargeOutcome::Approved { reference: reference(key) }),
+            "captured" => Some(ChargeOutcome::Approved { reference: reference(key) }),
             "declined" => Some(declined(self.code.as_deref().unwrap_or("declined"))),
-            "voided" => Some(declined("voided")),
+            dead @ ("voided" | "refunded") => Some(declined(dead)),
             _ => None,
         }
     }
@@ -260,7 +260,7 @@ impl PaymentGateway for SimulatedGateway {
         .fetch_one(&self.ledger)
         .await;
         match state.as_deref() {
-            Ok("voided") => VoidOutcome::Voided,
+            Ok("voided" | "refunded") => VoidOutcome::Voided,
             Ok(_) => VoidOutcome::AlreadyCaptured { reference: reference(key.as_str()) },
             Err(_) => VoidOutcome::Unknown,
         }
