@@ -13,7 +13,7 @@ use shop_common::money::Money;
 use shop_common::payments::next::{self, History, Next, Policy};
 use shop_common::payments::{ChargeKey, PaymentMethod};
 
-use super::super::gateway::RefundOutcome;
+use super::super::gateway::{CapturedCharge, RefundOutcome, Unreachable};
 use super::*;
 
 const MAX_ATTEMPTS: i32 = 3;
@@ -101,6 +101,10 @@ impl PaymentGateway for Scripted {
     async fn refund(&self, _: &ChargeKey) -> RefundOutcome {
         RefundOutcome::Unknown
     }
+
+    async fn captured(&self, _: Option<&ChargeKey>, _: u32) -> Result<Vec<CapturedCharge>, Unreachable> {
+        Err(Unreachable)
+    }
 }
 
 fn claim(payment: PaymentId, charge_no: i32, attempts: i32, retries: i32) -> Claim {
@@ -116,6 +120,7 @@ fn claim(payment: PaymentId, charge_no: i32, attempts: i32, retries: i32) -> Cla
         claims: retries + 1,
         retries,
         age_seconds: 1.0,
+        give_up: None,
         request_id: None,
     };
     Claim {
