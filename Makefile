@@ -18,7 +18,7 @@ test: build chaos-programs
 check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo clippy -p shop-common -p shop-api -p shop-worker --features chaos --locked -- -D warnings
+	cargo clippy -p shop-common -p shop-api -p shop-worker -p shop-chaos --features chaos --all-targets --locked -- -D warnings
 	@tree=$$(cargo tree --locked --edges normal --prefix none) || exit 1; \
 	if printf '%s\n' "$$tree" | grep '^fail v'; then \
 		echo 'error: a normal build has the failpoints of the feature `chaos`'; exit 1; fi

@@ -1,7 +1,7 @@
 //! PostgreSQL and Redis as Rocket's database guards.
 //!
 //! The features of `rocket_db_pools` pin older drivers, so its `Pool` is implemented
-//! here around the ones of `shop_common`. Closing is left to [`crate::close`]:
+//! here around the ones of `shop_common`. Closing is left to [`crate::run`]:
 //! Rocket closes pools at the signal, when requests are still being answered.
 
 use rocket::figment::Figment;
