@@ -123,12 +123,13 @@ async fn play_through(
     while let Some(customer) = customers.join_next().await {
         customer?;
     }
-    if let Err(left) = oracle::drained(stage).await? {
-        journal.violation(left);
-    }
+    let mut drained = oracle::drained(stage).await?;
     let recovery = Some(over.elapsed());
-    replay(&load, &mut rng).await;
-    if let Err(left) = oracle::drained(stage).await? {
+    if drained.is_ok() {
+        replay(&load, &mut rng).await;
+        drained = oracle::drained(stage).await?;
+    }
+    if let Err(left) = drained {
         journal.violation(left);
     }
     for watcher in &watchers {
