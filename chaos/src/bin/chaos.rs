@@ -67,6 +67,9 @@ struct Args {
     logs: PathBuf,
 }
 
+/// Rounds on one stage. What they leave behind has to be judged with every further one.
+const STAGE_ROUNDS: usize = 40;
+
 /// What a long run goes through again and again: each fault as often as it takes to get its numbers in ten times.
 const CYCLE: [&[Fault]; 30] = {
     use Fault::{F1, F2, F3, F4, F5, F6, F7, F8, F9, F10, F11};
@@ -183,7 +186,7 @@ async fn play(args: &Args) -> anyhow::Result<bool> {
     for (round, plan) in plans(args).into_iter().enumerate() {
         let disks = if plan.faults.contains(&Fault::F9) { Disks::Small } else { Disks::Usual };
         let on = match stage.take() {
-            Some((of, stage)) if of == disks => stage,
+            Some((of, stage)) if of == disks && round % STAGE_ROUNDS != 0 => stage,
             before => {
                 if let Some((_, stage)) = before {
                     late.extend(whole(&stage).await);
