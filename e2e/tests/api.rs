@@ -10,6 +10,7 @@ use shop_testkit::binaries::{Api, Environment};
 use sqlx::PgPool;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
 
 async fn shop(pool: &PgPool) -> (Api, Caller, Caller) {
     let api = Environment::new(pool).api();
@@ -33,15 +34,22 @@ fn assert_problem(answer: &Answer, status: u16, code: &str) {
 async fn a_request_above_the_limit_is_turned_away_at_once_and_health_still_answers(pool: PgPool) {
     let api = Environment::new(&pool).with("ROCKET_REQUESTS", "{in_flight=1}").api();
     let nobody = Caller::nobody(&api.url);
-    let mut slow = TcpStream::connect(api.url.trim_start_matches("http://")).await.unwrap();
     let head = "POST /login HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 30\r\n\r\n";
 
-    // Rocket has seen a request when it has seen the first bytes of its body.
-    slow.write_all(format!("{head}half of what was ").as_bytes()).await.unwrap();
-    eventually("the shop is busy", async || nobody.get("/products").await.status == 503).await;
+    // A slow request that comes while another is in flight is turned away itself: then the next one is tried.
+    let slow = Mutex::new(Vec::new());
+    eventually("the shop is busy", async || {
+        let mut request = TcpStream::connect(api.url.trim_start_matches("http://")).await.unwrap();
+        // Rocket has seen a request when it has seen the first bytes of its body.
+        request.write_all(format!("{head}half of what was ").as_bytes()).await.unwrap();
+        slow.lock().await.push(request);
+        nobody.get("/products").await.status == 503
+    })
+    .await;
     let turned_away = nobody.get("/products").await;
     let health = nobody.get("/livez").await;
-    slow.write_all(b"said to come.").await.unwrap();
+    // Their clients hang up, so what they wait for never comes.
+    drop(slow);
     eventually("the shop answers again", async || nobody.get("/products").await.status == 200).await;
 
     assert_problem(&turned_away, 503, "overloaded");
