@@ -45,10 +45,8 @@ struct Charges {
 #[serde(rename_all = "camelCase")]
 pub struct Charge {
     key: String,
-    /// For which payment.
-    pub payment: String,
-    /// How much, in minor units.
-    pub amount_minor: i64,
+    payment: String,
+    amount_minor: i64,
     state: String,
 }
 
@@ -72,6 +70,46 @@ pub async fn charges(stage: &Stage, since: Uuid) -> anyhow::Result<Vec<Charge>> 
         after.clone_from(&last.key);
         all.extend(page.charges);
     }
+}
+
+/// What is wrong between charges and the orders whose payments are younger than that: each completed order has
+/// one charge, of its total, and no other has any.
+///
+/// # Errors
+/// When the books cannot be read.
+pub async fn unbalanced(stage: &Stage, since: Uuid, charges: Vec<Charge>) -> anyhow::Result<Vec<String>> {
+    let mut captured: HashMap<String, Vec<Charge>> = HashMap::new();
+    for charge in charges {
+        captured.entry(charge.payment.clone()).or_default().push(charge);
+    }
+    let payments: Vec<(Uuid, String, i64)> = sqlx::query_as(
+        "SELECT p.id, o.status, o.total_minor FROM payments p JOIN orders o ON o.id = p.order_id WHERE p.id > $1",
+    )
+    .bind(since)
+    .fetch_all(&stage.pool)
+    .await?;
+    let mut wrong = Vec::new();
+    for (payment, status, total) in payments {
+        let charges = captured.remove(&payment.to_string()).unwrap_or_default();
+        let amounts: Vec<i64> = charges.iter().map(|charge| charge.amount_minor).collect();
+        let right = match status.as_str() {
+            "COMPLETED" | "REFUNDED" => amounts == [total],
+            "FAILED" | "CANCELLED" => amounts.is_empty(),
+            _ => amounts.len() <= 1,
+        };
+        if !right {
+            wrong.push(format!(
+                "I2 payment {payment} is of an order that is {status}, of {total}, and charged {amounts:?}"
+            ));
+        }
+    }
+    if let Some(payment) = captured.keys().next() {
+        wrong.push(format!(
+            "I2 {} payments were charged that the shop does not know, for example {payment}",
+            captured.len()
+        ));
+    }
+    Ok(wrong)
 }
 
 /// How many of which product an order asks for.
@@ -165,36 +203,9 @@ impl Case<'_> {
 
     /// I2: the gateway's own ledger against the orders.
     async fn one_charge_each(&self) -> anyhow::Result<Vec<String>> {
-        let mut captured: HashMap<String, Vec<Charge>> = HashMap::new();
-        for charge in charges(self.stage, self.since).await? {
-            captured.entry(charge.payment.clone()).or_default().push(charge);
-        }
-        self.tally.add("charges", captured.values().map(|charges| charges.len() as u64).sum());
-        let payments: Vec<(Uuid, String, i64)> = sqlx::query_as(
-            "SELECT p.id, o.status, o.total_minor FROM payments p JOIN orders o ON o.id = p.order_id WHERE p.id > $1",
-        )
-        .bind(self.since)
-        .fetch_all(&self.stage.pool)
-        .await?;
-        let mut wrong = Vec::new();
-        for (payment, status, total) in payments {
-            let charges = captured.remove(&payment.to_string()).unwrap_or_default();
-            let amounts: Vec<i64> = charges.iter().map(|charge| charge.amount_minor).collect();
-            let right = match status.as_str() {
-                "COMPLETED" | "REFUNDED" => amounts == [total],
-                "FAILED" | "CANCELLED" => amounts.is_empty(),
-                _ => amounts.len() <= 1,
-            };
-            if !right {
-                wrong.push(format!(
-                    "I2 payment {payment} is of an order that is {status}, of {total}, and charged {amounts:?}"
-                ));
-            }
-        }
-        if let Some(payment) = captured.keys().next() {
-            wrong.push(format!("I2 {} charges are of no payment, for example of {payment}", captured.len()));
-        }
-        Ok(wrong)
+        let charges = charges(self.stage, self.since).await?;
+        self.tally.add("charges", charges.len() as u64);
+        unbalanced(self.stage, self.since, charges).await
     }
 
     /// I5: an order for each key, and none without.

@@ -1,5 +1,6 @@
 //! The shop under test: two apis, three workers, a gateway, servers of its own, and a network to spoil.
 
+mod process;
 mod program;
 pub mod servers;
 

@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
+use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::Context;
 use nix::sys::signal::Signal;
 
-use super::lock;
-use super::servers::{append, signal};
+use super::process::Process;
+use super::servers::append;
 
 /// A program, whether it runs or not.
 #[derive(Debug)]
@@ -20,7 +19,7 @@ pub struct Program {
     envs: Vec<(String, String)>,
     args: Vec<String>,
     log: PathBuf,
-    process: Mutex<Option<Child>>,
+    process: Process,
 }
 
 impl Program {
@@ -33,7 +32,7 @@ impl Program {
         logs: &std::path::Path,
     ) -> Self {
         let log = logs.join(format!("{name}.log"));
-        Self { name: name.to_owned(), path, envs, args, log, process: Mutex::default() }
+        Self { name: name.to_owned(), path, envs, args, log, process: Process::default() }
     }
 
     /// Starts it with further variables; one that runs is killed first. Gives its process id.
@@ -42,48 +41,40 @@ impl Program {
     /// When it cannot be run.
     pub fn start(&self, further: &[(&str, String)]) -> anyhow::Result<u32> {
         let log = append(&self.log)?;
-        // Held all the time: of two faults that start a program, the second kills what the first has started.
-        let mut process = lock(&self.process);
-        end(&mut process);
-        let child = Command::new(&self.path)
+        let mut command = Command::new(&self.path);
+        command
             .args(&self.args)
             .envs(self.envs.iter().map(|(name, value)| (name, value)))
             .envs(further.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("cannot run {}", self.path.display()))?;
-        let pid = child.id();
-        *process = Some(child);
-        Ok(pid)
+            .stderr(log);
+        self.process.start(&mut command).with_context(|| format!("cannot run {}", self.path.display()))
     }
 
     /// Kills it without a word.
     pub fn kill(&self) {
-        end(&mut lock(&self.process));
+        self.process.end(Signal::SIGKILL);
     }
 
     /// Sends it a signal.
     pub fn signal(&self, what: Signal) {
-        if let Some(child) = lock(&self.process).as_ref() {
-            signal(child, what);
-        }
+        self.process.signal(what);
     }
 
     /// Its process id, if it runs.
     pub fn id(&self) -> Option<u32> {
-        lock(&self.process).as_ref().map(Child::id)
+        self.process.id()
     }
 
     /// How it ended, if it has ended without being told to.
     pub fn ended(&self) -> Option<ExitStatus> {
-        lock(&self.process).as_mut().and_then(|child| child.try_wait().ok().flatten())
+        self.process.ended()
     }
 
     /// Forgets a process that has ended.
     pub fn bury(&self) {
-        lock(&self.process).take();
+        self.process.forget();
     }
 
     /// Open files of the process.
@@ -112,18 +103,5 @@ impl Program {
             .filter(|line| words.iter().any(|word| line.contains(word)))
             .map(str::to_owned)
             .collect()
-    }
-}
-
-fn end(process: &mut Option<Child>) {
-    if let Some(mut child) = process.take() {
-        let _ = child.kill();
-        let _ = child.wait();
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        self.kill();
     }
 }

@@ -4,17 +4,15 @@ use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, sleep};
 
-use super::lock;
+use super::process::Process;
 
 /// How long a server may take to come up, crash recovery included.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -83,7 +81,7 @@ pub struct Postgres {
     log: PathBuf,
     /// Where it listens on 127.0.0.1.
     pub port: u16,
-    process: Mutex<Option<Child>>,
+    process: Process,
 }
 
 impl Postgres {
@@ -107,7 +105,7 @@ impl Postgres {
             data,
             log: log.join("postgres.log"),
             port: super::free_port()?,
-            process: Mutex::default(),
+            process: Process::default(),
         };
         postgres.start().await?;
         let mut connection = PgConnection::connect(&postgres.url_of("postgres")).await?;
@@ -132,11 +130,10 @@ impl Postgres {
     pub async fn start(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if !self.runs() {
+            if !self.process.runs() {
                 let log = append(&self.log)?;
-                let child = self
-                    .installed
-                    .command(&self.installed.postgres.join("postgres"), &self.data)
+                let mut command = self.installed.command(&self.installed.postgres.join("postgres"), &self.data);
+                command
                     .arg("-D")
                     .arg(&self.data)
                     .args(["-c", &format!("port={}", self.port), "-c", "listen_addresses=127.0.0.1"])
@@ -145,10 +142,8 @@ impl Postgres {
                     // A stop waits for clients that the network keeps from saying who they are.
                     .args(["-c", "authentication_timeout=3s"])
                     .stdout(log.try_clone()?)
-                    .stderr(log)
-                    .spawn()
-                    .context("cannot run postgres")?;
-                *lock(&self.process) = Some(child);
+                    .stderr(log);
+                self.process.start(&mut command).context("cannot run postgres")?;
             }
             if PgConnection::connect(&self.url_of("postgres")).await.is_ok() {
                 return Ok(());
@@ -162,25 +157,17 @@ impl Postgres {
     ///
     /// Waits without holding up the other faults of the round, which may be what it waits for.
     pub async fn stop_immediately(&self) {
-        if let Some(child) = lock(&self.process).as_ref() {
-            signal(child, Signal::SIGQUIT);
-        }
-        while self.runs() {
+        self.process.signal(Signal::SIGQUIT);
+        while self.process.runs() {
             sleep(Duration::from_millis(5)).await;
         }
-    }
-
-    fn runs(&self) -> bool {
-        lock(&self.process).as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 }
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        if let Some(mut child) = lock(&self.process).take() {
-            signal(&child, Signal::SIGQUIT);
-            let _ = child.wait();
-        }
+        // Killed, it would leave its backends behind.
+        self.process.end(Signal::SIGQUIT);
     }
 }
 
@@ -197,7 +184,7 @@ pub struct Redis {
     log: PathBuf,
     /// Where it listens on 127.0.0.1.
     pub port: u16,
-    process: Mutex<Option<Child>>,
+    process: Process,
 }
 
 impl Redis {
@@ -213,7 +200,7 @@ impl Redis {
             folder,
             log: log.join("redis.log"),
             port: super::free_port()?,
-            process: Mutex::default(),
+            process: Process::default(),
         };
         redis.start("noeviction").await?;
         Ok(redis)
@@ -231,18 +218,15 @@ impl Redis {
     pub async fn start(&self, eviction: &str) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if !self.runs() {
+            if !self.process.runs() {
                 let log = append(&self.log)?;
-                let child = self
-                    .installed
-                    .command(&self.installed.redis, &self.folder)
+                let mut command = self.installed.command(&self.installed.redis, &self.folder);
+                command
                     .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""])
                     .args(["--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", eviction])
                     .stdout(log.try_clone()?)
-                    .stderr(log)
-                    .spawn()
-                    .context("cannot run redis-server")?;
-                *lock(&self.process) = Some(child);
+                    .stderr(log);
+                self.process.start(&mut command).context("cannot run redis-server")?;
             }
             if self.command(&["PING"]).await.is_ok() {
                 return Ok(());
@@ -289,10 +273,7 @@ impl Redis {
 
     /// Kills it without a word.
     pub fn kill(&self) {
-        if let Some(mut child) = lock(&self.process).take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.process.end(Signal::SIGKILL);
     }
 
     /// Throws away what it has written; it must not run.
@@ -304,23 +285,6 @@ impl Redis {
             std::io::ErrorKind::NotFound => Ok(()),
             _ => Err(error),
         })
-    }
-
-    fn runs(&self) -> bool {
-        lock(&self.process).as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-/// Sends a signal to a child.
-pub(super) fn signal(child: &Child, signal: Signal) {
-    if let Ok(pid) = i32::try_from(child.id()) {
-        let _ = kill(Pid::from_raw(pid), signal);
     }
 }
 
