@@ -2,6 +2,7 @@
 //!
 //! The protocol is socketioxide's; the [`door`](super::door) puts it on Rocket's port.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rocket::fairing::AdHoc;
@@ -65,29 +66,49 @@ pub(crate) fn fairing() -> AdHoc {
 }
 
 fn namespace(io: &SocketIo, path: &'static str, kind: EventKind, shared: &Shared) {
-    let (checking, following) = (shared.clone(), shared.clone());
+    let shared = shared.clone();
+    // The feed begins before the client hears that it is connected: what happens from then on is pushed.
     let admit = move |socket: SocketRef, TryData(auth): TryData<Option<Auth>>| {
-        let claims = checking.claims(&socket, &auth.ok().flatten().unwrap_or_default());
+        let shared = shared.clone();
         async move {
-            socket.extensions.insert(claims.map_err(|error| error.to_string())?);
+            let admitted = shared.admit(&socket, auth.ok().flatten().unwrap_or_default()).await?;
+            socket.extensions.insert(Arc::new(Mutex::new(Some(admitted))));
             Ok::<(), String>(())
         }
     };
-    let follow = move |socket: SocketRef, TryData(auth): TryData<Option<Auth>>| {
-        let shared = following.clone();
-        async move {
-            let since = auth.ok().flatten().and_then(|auth| auth.since).filter(|since| *since >= 0);
-            let Some(claims) = socket.extensions.get::<Claims>() else { return };
-            let gone = CancellationToken::new();
-            let on_gone = gone.clone();
-            socket.on_disconnect(async move || on_gone.cancel());
-            tokio::spawn(shared.follow(socket, claims, since, kind, gone));
-        }
+    let follow = move |socket: SocketRef| async move {
+        let handed_over = socket.extensions.remove::<Arc<Mutex<Option<Admitted>>>>();
+        let admitted = handed_over.and_then(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let Some(admitted) = admitted else { return };
+        let gone = CancellationToken::new();
+        let on_gone = gone.clone();
+        socket.on_disconnect(async move || on_gone.cancel());
+        tokio::spawn(admitted.follow(socket, kind, gone));
     };
     io.ns(path, follow.with(admit));
 }
 
+/// Who connects, and from where on their events are pushed.
+struct Admitted {
+    claims: Claims,
+    seat: Seat,
+    start: Start,
+}
+
 impl Shared {
+    async fn admit(&self, socket: &SocketRef, auth: Auth) -> Result<Admitted, String> {
+        let claims = self.claims(socket, &auth).map_err(|error| error.to_string())?;
+        let seat = self.hub.join(claims.sub).ok_or("too many sockets of this user are open")?;
+        let since = auth.since.filter(|since| *since >= 0);
+        match Feed::start(self.pool.clone(), claims.sub, since).await {
+            Ok(start) => Ok(Admitted { claims, seat, start }),
+            Err(error) => {
+                tracing::warn!(%error, "cannot read events");
+                Err("the shop is busy, connect again".to_owned())
+            }
+        }
+    }
+
     /// Who connects: the token of the `Authorization` header, or of `auth: {token}`.
     fn claims(&self, socket: &SocketRef, auth: &Auth) -> Result<Claims, ApiError> {
         let header = socket.req_parts().headers.get("authorization").and_then(|value| value.to_str().ok());
@@ -96,38 +117,24 @@ impl Shared {
         let token = auth.token.as_deref().or(bearer.map(|(_, token)| token.trim())).ok_or(ApiError::TokenMissing)?;
         self.tokens.check(token)
     }
+}
 
+impl Admitted {
     /// Pushes the user's events of one kind until the socket is gone.
-    async fn follow(
-        self,
-        socket: SocketRef,
-        claims: Claims,
-        since: Option<i64>,
-        kind: EventKind,
-        gone: CancellationToken,
-    ) {
-        let Some(seat) = self.hub.join(claims.sub) else {
-            refuse(&socket, "too many sockets of this user are open");
-            return;
-        };
-        let feed = match Feed::start(self.pool, claims.sub, since).await {
-            Ok(Start::At(feed)) => feed,
-            Ok(Start::Afresh(feed)) => {
+    async fn follow(self, socket: SocketRef, kind: EventKind, gone: CancellationToken) {
+        let feed = match self.start {
+            Start::At(feed) => feed,
+            Start::Afresh(feed) => {
                 // A client that hears of it looks at GET /orders; others lose nothing by it.
                 let _ = socket.emit("resync", &feed.position);
                 feed
             }
-            Err(error) => {
-                tracing::warn!(%error, "cannot read events");
-                refuse(&socket, "the shop is busy, connect again");
-                return;
-            }
         };
-        let expires = Instant::now() + claims.expires_in();
+        let expires = Instant::now() + self.claims.expires_in();
         tokio::select! {
             () = gone.cancelled() => {}
             () = sleep_until(expires) => refuse(&socket, "the token has expired"),
-            reason = push(&socket, feed, seat, kind) => refuse(&socket, reason),
+            reason = push(&socket, feed, self.seat, kind) => refuse(&socket, reason),
         }
     }
 }
