@@ -8,8 +8,9 @@ use stateright::{Checker, Expectation, Model};
 
 const CALM: Bounds = Bounds { workers: 3, jobs: 2, places: 1, crashes: 0, pauses: 0, wipes: 0, lost_answers: 0 };
 
-/// What the tests leave out: any two kinds of fault in three workers × two jobs, and more of them in smaller worlds.
-const WORLDS: [Bounds; 8] = [
+/// What the tests leave out: several kinds of fault in three workers × two jobs, and more of them in smaller worlds.
+const WORLDS: [Bounds; 9] = [
+    Bounds { crashes: 1, pauses: 1, wipes: 1, ..CALM },
     Bounds { crashes: 1, pauses: 1, ..CALM },
     Bounds { crashes: 2, wipes: 1, lost_answers: 1, ..CALM },
     Bounds { crashes: 1, wipes: 2, lost_answers: 1, ..CALM },
