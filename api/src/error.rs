@@ -35,6 +35,12 @@ pub(crate) enum ApiError {
     TokenInvalid,
     #[error("the token has expired, get another one from POST /login")]
     TokenExpired,
+    #[error("the token was revoked, get another one from POST /login")]
+    TokenRevoked,
+    #[error("the ticket was used already or has expired, get another one from POST /auth/ws-ticket")]
+    TicketInvalid,
+    #[error("pages of this origin may not use the api; its operator can add it to `live.origins`")]
+    OriginNotAllowed,
     #[error("email or password is wrong")]
     WrongCredentials,
     #[error("only an admin may do this")]
@@ -103,6 +109,9 @@ impl ApiError {
             Self::TokenMissing => (Status::Unauthorized, "token_missing"),
             Self::TokenInvalid => (Status::Unauthorized, "token_invalid"),
             Self::TokenExpired => (Status::Unauthorized, "token_expired"),
+            Self::TokenRevoked => (Status::Unauthorized, "token_revoked"),
+            Self::TicketInvalid => (Status::Unauthorized, "ticket_invalid"),
+            Self::OriginNotAllowed => (Status::Forbidden, "origin_not_allowed"),
             Self::WrongCredentials => (Status::Unauthorized, "wrong_credentials"),
             Self::AdminOnly => (Status::Forbidden, "admin_only"),
             Self::NotFound { .. } => (Status::NotFound, "not_found"),
@@ -128,6 +137,11 @@ impl ApiError {
     /// The status.
     pub(crate) fn status(&self) -> Status {
         self.kind().0
+    }
+
+    /// The code.
+    pub(crate) fn code(&self) -> &'static str {
+        self.kind().1
     }
 
     /// After how many seconds another try makes sense.

@@ -12,6 +12,7 @@ mod health;
 mod idempotency;
 mod in_flight;
 mod orders;
+mod origin;
 mod paging;
 mod products;
 mod rate_limit;
@@ -31,11 +32,16 @@ use shop_common::orders::place::Placement;
 use shop_common::seed;
 
 use crate::auth::hashing::Hasher;
+use crate::auth::revocation::{self, Revocations};
+use crate::auth::tickets::TicketTime;
 use crate::auth::tokens::{TokenError, Tokens};
 use crate::body::BodyTime;
 use crate::db::{Db, RedisDb};
 use crate::in_flight::InFlight;
+use crate::origin::{Cors, Origins};
 use crate::rate_limit::RateLimits;
+use crate::realtime::admission::Turnstile;
+use crate::realtime::feed::Live;
 use crate::realtime::hub::Hub;
 use crate::realtime::{door, socket_io};
 
@@ -59,6 +65,10 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
     let hasher = Hasher::new(&settings.auth).map_err(BootError::Threads)?;
     let limits = RateLimits::new(&settings.rate_limits);
     let relay = realtime::relay::fairing(settings.databases.redis.clone());
+    let revocations = revocation::fairing(settings.auth.token_seconds);
+    let origins = Origins::new(&settings.live.origins);
+    let hub = Hub::new(settings.live.sockets_per_user);
+    let slow_reader = Duration::from_millis(settings.live.slow_reader_ms);
     let figment = Figment::from(rocket::Config::default()).merge(figment);
     Ok(rocket::custom(figment)
         .manage(tokens)
@@ -66,14 +76,21 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
         .manage(limits)
         .manage(BodyTime(Duration::from_millis(settings.requests.body_ms)))
         .manage(metrics)
-        .manage(Hub::default())
+        .manage(hub)
+        .manage(Revocations::default())
+        .manage(origins.clone())
+        .manage(Turnstile::new(settings.live.connects_per_second))
+        .manage(TicketTime(Duration::from_secs(settings.live.ticket_seconds)))
         .attach(requests::Requests)
+        .attach(Cors(origins))
         .attach(InFlight::new(settings.requests.in_flight))
         .attach(Db::init())
         .attach(RedisDb::init())
         .attach(AdHoc::try_on_ignite("Placement", move |rocket| open_placement(rocket, settings)))
         .attach(AdHoc::try_on_ignite("Default admin", refuse_default_admin))
         .attach(rate_limit::forgetting())
+        .attach(AdHoc::try_on_ignite("Live status", move |rocket| share_live(rocket, slow_reader)))
+        .attach(revocations)
         .attach(relay)
         .attach(socket_io::fairing())
         .attach(requests::announcement())
@@ -85,6 +102,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
                 auth::register_as_reference,
                 auth::login,
                 auth::login_as_reference,
+                auth::tickets::issue,
                 products::list,
                 products::show,
                 products::create,
@@ -98,6 +116,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
                 health::live,
                 health::ready,
                 health::metrics,
+                origin::preflight,
             ],
         )
         .mount(door::PATH, door::routes())
@@ -137,6 +156,17 @@ async fn open_placement(rocket: Rocket<Build>, settings: Settings) -> Result<Roc
         orders::render,
     );
     Ok(rocket.manage(placement))
+}
+
+/// What all sockets share.
+async fn share_live(rocket: Rocket<Build>, slow_reader: Duration) -> Result<Rocket<Build>, Rocket<Build>> {
+    let (Some(db), Some(hub), Some(revocations)) =
+        (Db::fetch(&rocket), rocket.state::<Hub>(), rocket.state::<Revocations>())
+    else {
+        return Err(rocket);
+    };
+    let live = Live::new(db.pool().clone(), hub.clone(), revocations.clone(), slow_reader);
+    Ok(rocket.manage(live))
 }
 
 /// In production nobody may log in with the password that everybody knows.

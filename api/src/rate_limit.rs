@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use rocket::Request;
 use rocket::fairing::AdHoc;
 use rocket::request::{FromRequest, Outcome};
-use rocket::{Request, State};
 use shop_common::config;
 
 use crate::auth::guard::Caller;
@@ -22,15 +22,26 @@ use crate::error::ApiError;
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 /// Who has asked how often.
+#[derive(Clone)]
 pub(crate) struct RateLimits(Option<Arc<Limiters>>);
 
 pub(crate) struct Limiters {
     login: DefaultKeyedRateLimiter<String>,
     register: DefaultKeyedRateLimiter<String>,
+    connects: DefaultKeyedRateLimiter<String>,
     writes: DefaultKeyedRateLimiter<String>,
 }
 
 impl RateLimits {
+    /// Counts one request of a client, if it is within the limit of the group.
+    pub(crate) fn check<G: Group>(&self, client: &str) -> Result<(), ApiError> {
+        let Some(limiters) = &self.0 else { return Ok(()) };
+        G::limiter(limiters).check_key(&client.to_owned()).map_err(|refused| {
+            let wait = refused.wait_time_from(DefaultClock::default().now());
+            ApiError::RateLimited(wait.as_secs() + 1)
+        })
+    }
+
     pub(crate) fn new(settings: &config::RateLimits) -> Self {
         let limiter =
             |per_minute| RateLimiter::keyed(Quota::per_minute(NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN)));
@@ -41,6 +52,7 @@ impl RateLimits {
             Arc::new(Limiters {
                 login: limiter(settings.login_per_minute),
                 register: limiter(settings.register_per_minute),
+                connects: limiter(settings.connects_per_minute),
                 writes: limiter(settings.writes_per_minute),
             })
         }))
@@ -58,6 +70,7 @@ pub(crate) trait Group: Send + Sync + 'static {
 
 pub(crate) enum Login {}
 pub(crate) enum Register {}
+pub(crate) enum Connects {}
 pub(crate) enum Writes {}
 
 impl Group for Login {
@@ -69,6 +82,14 @@ impl Group for Login {
 impl Group for Register {
     fn limiter(limiters: &Limiters) -> &DefaultKeyedRateLimiter<String> {
         &limiters.register
+    }
+}
+
+impl Group for Connects {
+    const BY_USER: bool = true;
+
+    fn limiter(limiters: &Limiters) -> &DefaultKeyedRateLimiter<String> {
+        &limiters.connects
     }
 }
 
@@ -88,18 +109,12 @@ impl<'r, G: Group> FromRequest<'r> for Limited<G> {
     type Error = Refused;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Refused> {
-        let limits =
-            request.guard::<&State<RateLimits>>().await.succeeded().and_then(|state| state.inner().0.as_deref());
-        let Some(limiter) = limits.map(G::limiter) else { return Outcome::Success(Self(PhantomData)) };
+        let Some(limits) = request.rocket().state::<RateLimits>() else { return Outcome::Success(Self(PhantomData)) };
         let user = G::BY_USER.then(|| Caller::of(request).as_ref().ok()).flatten();
         let address = || request.client_ip().map_or_else(String::new, |address| address.to_string());
-        let client = user.map_or_else(address, |caller| caller.id.to_string());
-        match limiter.check_key(&client) {
+        match limits.check::<G>(&user.map_or_else(address, |caller| caller.id.to_string())) {
             Ok(()) => Outcome::Success(Self(PhantomData)),
-            Err(refused) => {
-                let wait = refused.wait_time_from(DefaultClock::default().now());
-                refuse(request, ApiError::RateLimited(wait.as_secs() + 1))
-            }
+            Err(error) => refuse(request, error),
         }
     }
 }
@@ -113,7 +128,7 @@ pub(crate) fn forgetting() -> AdHoc {
             let limiters = Arc::clone(limiters);
             tokio::spawn(async move {
                 while tokio::time::timeout(FORGET_EVERY, &mut shutdown).await.is_err() {
-                    for limiter in [&limiters.login, &limiters.register, &limiters.writes] {
+                    for limiter in [&limiters.login, &limiters.register, &limiters.connects, &limiters.writes] {
                         limiter.retain_recent();
                     }
                 }

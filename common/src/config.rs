@@ -72,6 +72,8 @@ pub struct Settings {
     pub placement: Placement,
     /// What holds for every request.
     pub requests: Requests,
+    /// Live status.
+    pub live: Live,
     /// Requests per minute.
     pub rate_limits: RateLimits,
     /// Retries.
@@ -184,6 +186,23 @@ pub struct Requests {
     pub body_ms: u64,
 }
 
+/// Live status: sockets, and the events that they are sent.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Live {
+    /// Origins of browser pages that may use the api from elsewhere, such as `https://shop.example`; `*` is any.
+    pub origins: Vec<String>,
+    /// How long events are kept, to be sent to who comes back.
+    pub retention_seconds: u64,
+    /// Sockets of one user in one api.
+    pub sockets_per_user: usize,
+    /// Sockets that one api lets in each second.
+    pub connects_per_second: u32,
+    /// How long a reader may take for one message before its socket is closed.
+    pub slow_reader_ms: u64,
+    /// How long a ticket is good.
+    pub ticket_seconds: u64,
+}
+
 /// Requests per client and minute, in each api process.
 #[derive(Debug, Clone, Deserialize)]
 pub struct RateLimits {
@@ -193,6 +212,8 @@ pub struct RateLimits {
     pub login_per_minute: u32,
     /// `POST /register`.
     pub register_per_minute: u32,
+    /// Sockets that are opened.
+    pub connects_per_minute: u32,
     /// Everything else that writes.
     pub writes_per_minute: u32,
 }

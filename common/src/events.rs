@@ -1,13 +1,18 @@
 //! Events: what happened to a user's orders, numbered per user without gaps.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use redis::AsyncCommands;
 use serde_json::Value;
+use serde_json::value::RawValue;
+use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
 
 use crate::id::{OrderId, UserId};
 use crate::redis::Redis;
+use crate::time::Timestamp;
 
 /// The channel on which the apis hear whose events there are.
 pub const NEWS: &str = "news";
@@ -81,9 +86,11 @@ pub async fn append(connection: &mut PgConnection, events: &[NewEvent]) -> Resul
     Ok(())
 }
 
-/// An event as its owner gets it.
-#[derive(Debug, Clone, sqlx::FromRow)]
+/// An event of the log.
+#[derive(Debug, sqlx::FromRow)]
 pub struct Event {
+    /// Whose it is.
+    pub user_id: UserId,
     /// Its number among the user's events.
     pub seq: i64,
     /// What happened.
@@ -91,20 +98,99 @@ pub struct Event {
     /// What it is about.
     pub order_id: OrderId,
     /// The particulars.
-    pub data: Value,
+    pub data: Json<Box<RawValue>>,
+    /// When.
+    pub created_at: Timestamp,
 }
 
-/// A user's events after a number, oldest first.
+/// The events of each user after a number, oldest first, and so many of each at most.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn after(pool: &PgPool, user: UserId, seq: i64, limit: u32) -> Result<Vec<Event>, sqlx::Error> {
-    sqlx::query_as("SELECT seq, kind, order_id, data FROM events WHERE user_id = $1 AND seq > $2 ORDER BY seq LIMIT $3")
-        .bind(user)
-        .bind(seq)
-        .bind(i64::from(limit))
-        .fetch_all(pool)
-        .await
+pub async fn after(pool: &PgPool, positions: &[(UserId, i64)], limit: u32) -> Result<Vec<Event>, sqlx::Error> {
+    let (users, numbers): (Vec<UserId>, Vec<i64>) = positions.iter().copied().unzip();
+    sqlx::query_as(
+        "SELECT e.user_id, e.seq, e.kind, e.order_id, e.data, e.created_at
+         FROM unnest($1::uuid[], $2::bigint[]) AS p (user_id, seq)
+         CROSS JOIN LATERAL (
+             SELECT * FROM events WHERE user_id = p.user_id AND seq > p.seq ORDER BY seq LIMIT $3
+         ) AS e
+         ORDER BY e.user_id, e.seq",
+    )
+    .bind(users)
+    .bind(numbers)
+    .bind(i64::from(limit))
+    .fetch_all(pool)
+    .await
+}
+
+/// A place in the log of all users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// When.
+    pub time: Timestamp,
+    /// Whose event, of those of that time.
+    pub user_id: UserId,
+    /// Which one.
+    pub seq: i64,
+}
+
+impl Place {
+    /// Before everything that happened at that time.
+    pub fn at(time: Timestamp) -> Self {
+        Self { time, user_id: UserId(Uuid::nil()), seq: 0 }
+    }
+}
+
+/// All users' events after a place, oldest first, and so many at most. The time of an event is when its
+/// transaction began, so that one can appear before others that are there already; [`settled_until`] says how far back.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn of_all(pool: &PgPool, after: Place, limit: u32) -> Result<Vec<Event>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT user_id, seq, kind, order_id, data, created_at FROM events
+         WHERE (created_at, user_id, seq) > ($1, $2, $3) ORDER BY created_at, user_id, seq LIMIT $4",
+    )
+    .bind(after.time)
+    .bind(after.user_id)
+    .bind(after.seq)
+    .bind(i64::from(limit))
+    .fetch_all(pool)
+    .await
+}
+
+/// The time before which no more events appear: when the oldest transaction began that has not ended. At most a
+/// minute ago, since the shop's own transactions are ended by their time limits before that.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn settled_until(pool: &PgPool) -> Result<Timestamp, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT greatest(coalesce(min(xact_start), clock_timestamp()), clock_timestamp() - interval '1 minute')
+         FROM pg_stat_activity
+         WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()",
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// Forgets events that are older than that, so many at most, and gives how many they were. Who has not
+/// seen them is told to start afresh. Any number of workers may do it at once.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn forget(pool: &PgPool, age: Duration, limit: u32) -> Result<u64, sqlx::Error> {
+    let gone = sqlx::query(
+        "DELETE FROM events WHERE ctid = ANY (ARRAY(
+             SELECT ctid FROM events WHERE created_at < now() - make_interval(secs => $1::double precision)
+             ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
+    )
+    .bind(age.as_secs_f64())
+    .bind(i64::from(limit))
+    .execute(pool)
+    .await?;
+    Ok(gone.rows_affected())
 }
 
 /// The number of each user's last event; users without any are left out.

@@ -108,6 +108,13 @@ impl Caller {
         read(self.request(Method::DELETE, path).send().await.unwrap()).await
     }
 
+    /// A ticket that opens one WebSocket.
+    pub async fn ticket(&self) -> String {
+        let answer = read(self.request(Method::POST, "/auth/ws-ticket").send().await.unwrap()).await;
+        assert_eq!((answer.status, &answer.json["expiresIn"]), (201, &json!(30)), "{}", answer.text);
+        answer.json["ticket"].as_str().unwrap().to_owned()
+    }
+
     /// Orders so many of a product, paid with that method.
     pub async fn order(&self, product: &str, quantity: i64, method: &str) -> Answer {
         self.post("/orders", order(product, quantity, method)).await

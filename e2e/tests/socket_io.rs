@@ -148,9 +148,13 @@ async fn nobody_joins_a_namespace_without_a_good_token_and_nobody_hears_of_other
     let mug = mug(&pool, &api).await;
     let (ada, bob) = (Caller::customer(&api.url, "ada").await, Caller::customer(&api.url, "bob").await);
     let mut client = Client::connect(&api).await;
-    for auth in [json!({}), json!({ "token": "garbage" }), json!({ "token": 7 })] {
+    for (auth, code) in [
+        (json!({}), "token_missing"),
+        (json!({ "token": "garbage" }), "token_invalid"),
+        (json!({ "token": 7 }), "token_missing"),
+    ] {
         let refused = client.join("/orders", auth).await;
-        assert!(refused.starts_with("44/orders,"), "{refused}");
+        assert_eq!(refused, format!("44/orders,{}", json!({ "message": code })));
     }
     assert!(client.join("/orders", json!({ "token": bob.token() })).await.starts_with("40/orders,"));
 
@@ -169,8 +173,34 @@ async fn a_socket_ends_with_its_token_and_open_ones_do_not_hold_the_server_up(po
     let ada = Caller::customer(&short.url, "ada").await;
     let mut client = Client::connect(&short).await;
     assert!(client.join("/orders", json!({ "token": ada.token() })).await.starts_with("40/orders,"));
-    assert_eq!(client.next().await, r#"42/orders,["error","the token has expired"]"#);
+    assert_eq!(client.next().await, r#"42/orders,["error","token_expired"]"#);
     assert_eq!(client.next().await, "41/orders,");
 
     assert_eq!(tokio::task::spawn_blocking(move || short.process.terminate()).await.unwrap(), Some(0));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_socket_ends_when_its_token_is_revoked(pool: PgPool) {
+    let shop = Environment::new(&pool);
+    let api = shop.api();
+    let ada = Caller::customer(&api.url, "ada").await;
+    let auth = json!({ "token": ada.token() });
+    let mut client = Client::connect(&api).await;
+    assert!(client.join("/payment", auth.clone()).await.starts_with("40/payment,"));
+
+    assert!(shop.command("shopctl").args(["users", "revoke", "ada@example.com"]).output().unwrap().status.success());
+
+    assert_eq!(client.next().await, r#"42/payment,["error","token_revoked"]"#);
+    assert_eq!(client.next().await, "41/payment,");
+    assert_eq!(client.join("/payment", auth).await, r#"44/payment,{"message":"token_revoked"}"#);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_number_that_is_too_old_or_from_other_books_is_told_to_start_afresh(pool: PgPool) {
+    let api = Environment::new(&pool).api();
+    let ada = Caller::customer(&api.url, "ada").await;
+    let mut client = Client::connect(&api).await;
+    let auth = json!({ "token": ada.token(), "since": 99 });
+    assert!(client.join("/orders", auth).await.starts_with("40/orders,"));
+    assert_eq!(client.next().await, r#"42/orders,["resync",0]"#);
 }

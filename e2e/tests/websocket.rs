@@ -3,16 +3,21 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use futures::{SinkExt, StreamExt};
+use reqwest::Method;
 use serde_json::{Value, json};
 use shop_common::db::MIGRATOR;
+use shop_common::events::{self, EventKind, NewEvent};
+use shop_common::id::OrderId;
 use shop_common::seed;
-use shop_e2e::Caller;
+use shop_e2e::{Caller, eventually, read};
 use shop_testkit::binaries::{Api, Environment};
 use sqlx::PgPool;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
@@ -197,4 +202,210 @@ async fn a_socket_ends_with_its_token_with_a_large_message_and_with_the_server(p
     assert_eq!(next(&mut socket).await, Err(1012));
     drop(socket);
     assert_eq!(stopping.await.unwrap(), Some(0));
+}
+
+/// The status and the code with which the server does not let somebody in.
+async fn refused(request: Request) -> (u16, String) {
+    match connect_async(request).await {
+        Err(Error::Http(answer)) => {
+            let problem: Value = serde_json::from_slice(answer.body().as_deref().unwrap_or_default()).unwrap();
+            (answer.status().as_u16(), problem["code"].as_str().unwrap().to_owned())
+        }
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+fn request(api: &Api, path: &str, headers: &[(&'static str, &str)]) -> Request {
+    let mut request = format!("{}{path}", api.url.replace("http", "ws")).into_client_request().unwrap();
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    request
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_ticket_opens_one_socket_on_any_api_without_a_header(pool: PgPool) {
+    let shop = environment(&pool);
+    let (api, other_api, _worker) = (shop.api(), shop.api(), shop.worker());
+    let mug = mug(&pool, &api).await;
+    let ada = Caller::customer(&api.url, "ada").await;
+    let ticket = format!("/ws?ticket={}&since=0", ada.ticket().await);
+
+    let (mut socket, _) = connect_async(request(&other_api, &ticket, &[])).await.unwrap();
+    ada.order(&mug, 1, "pm_sim_success").await;
+
+    assert_eq!(numbers(&until(&mut socket, "COMPLETED").await), [1, 2, 3, 4]);
+    let spent = (401, "ticket_invalid".to_owned());
+    assert_eq!(refused(request(&api, &ticket, &[])).await, spent);
+    assert_eq!(refused(request(&api, "/ws?ticket=guessed", &[])).await, spent);
+
+    let hasty = shop.with("ROCKET_LIVE", "{ticket_seconds=0}").api();
+    let late = ada.at(&hasty.url).request(Method::POST, "/auth/ws-ticket").send().await.unwrap();
+    let late = read(late).await.json["ticket"].as_str().unwrap().to_owned();
+    assert_eq!(refused(request(&hasty, &format!("/ws?ticket={late}"), &[])).await, spent);
+    assert_eq!(Caller::nobody(&api.url).post("/auth/ws-ticket", Value::Null).await.status, 401);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn revoked_tokens_and_what_they_have_opened_end_and_a_new_login_is_good(pool: PgPool) {
+    let shop = environment(&pool);
+    let api = shop.api();
+    let (ada, bob) = (Caller::customer(&api.url, "ada").await, Caller::customer(&api.url, "bob").await);
+    let ticket = format!("/ws?ticket={}", ada.ticket().await);
+    let unspent = format!("/ws?ticket={}", ada.ticket().await);
+    let mut by_token = connect(&api, &ada, "").await.unwrap();
+    let (mut by_ticket, _) = connect_async(request(&api, &ticket, &[])).await.unwrap();
+    let mut bobs = connect(&api, &bob, "").await.unwrap();
+
+    assert!(shop.command("shopctl").args(["users", "revoke", "ADA@example.com"]).output().unwrap().status.success());
+
+    assert_eq!(next(&mut by_token).await, Err(4401));
+    assert_eq!(next(&mut by_ticket).await, Err(4401));
+    let answer = ada.get("/orders").await;
+    assert_eq!((answer.status, &answer.json["code"]), (401, &json!("token_revoked")));
+    assert_eq!(refused(request(&api, &unspent, &[])).await, (401, "token_revoked".to_owned()));
+
+    let again = Caller::login(&api.url, "ada@example.com", shop_e2e::PASSWORD).await;
+    assert_eq!(again.get("/orders").await.status, 200);
+    connect(&api, &again, "").await.unwrap();
+    // An api that starts now knows of it before it answers anybody.
+    let late = shop.api();
+    assert_eq!(ada.at(&late.url).get("/orders").await.json["code"], "token_revoked");
+    assert_eq!(bob.get("/orders").await.status, 200);
+    bobs.send(Message::Ping(Vec::new())).await.unwrap();
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn who_comes_back_after_the_retention_is_told_to_start_afresh(pool: PgPool) {
+    let shop = environment(&pool);
+    let (api, _worker) = (shop.api(), shop.worker());
+    let mug = mug(&pool, &api).await;
+    let ada = Caller::customer(&api.url, "ada").await;
+    let mut watching = connect(&api, &ada, "").await.unwrap();
+    for _ in 0..2 {
+        ada.order(&mug, 1, "pm_sim_success").await;
+        until(&mut watching, "COMPLETED").await;
+    }
+
+    // Half of it: what is left does not join what the client has seen.
+    sqlx::query("UPDATE events SET created_at = now() - interval '40 days' WHERE seq <= 5")
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert_eq!(events::forget(&pool, Duration::from_secs(30 * 86400), 100).await.unwrap(), 5);
+    let mut socket = connect(&api, &ada, "?since=2").await.unwrap();
+    assert_eq!(next(&mut socket).await.unwrap(), json!({ "seq": 8, "type": "resync" }));
+    let mut in_time = connect(&api, &ada, "?since=5").await.unwrap();
+    assert_eq!(numbers(&until(&mut in_time, "COMPLETED").await), [6, 7, 8]);
+
+    // All of it.
+    events::forget(&pool, Duration::ZERO, 100).await.unwrap();
+    let mut late = connect(&api, &ada, "?since=7").await.unwrap();
+    assert_eq!(next(&mut late).await.unwrap(), json!({ "seq": 8, "type": "resync" }));
+    let mut up_to_date = connect(&api, &ada, "?since=8").await.unwrap();
+
+    ada.order(&mug, 1, "pm_sim_success").await;
+    for socket in [&mut watching, &mut socket, &mut in_time, &mut late, &mut up_to_date] {
+        assert_eq!(numbers(&until(socket, "COMPLETED").await), [9, 10, 11, 12]);
+    }
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn pages_of_other_origins_get_in_only_if_the_settings_say_so(pool: PgPool) {
+    let shop = environment(&pool).with("ROCKET_LIVE", r#"{origins=["https://shop.example"]}"#);
+    let api = shop.api();
+    let ada = Caller::customer(&api.url, "ada").await;
+    let token = format!("Bearer {}", ada.token().unwrap());
+    let polling = "/socket.io/?EIO=4&transport=polling";
+
+    for origin in ["https://shop.example", api.url.as_str()] {
+        let headers = [("Authorization", token.as_str()), ("Origin", origin)];
+        connect_async(request(&api, "/ws", &headers)).await.unwrap();
+        let answer = read(ada.request(Method::GET, polling).header("Origin", origin).send().await.unwrap()).await;
+        assert_eq!((answer.status, answer.header("Access-Control-Allow-Origin")), (200, Some(origin)));
+    }
+    let headers = [("Authorization", token.as_str()), ("Origin", "https://evil.example")];
+    assert_eq!(refused(request(&api, "/ws", &headers)).await, (403, "origin_not_allowed".to_owned()));
+    let answer = ada.request(Method::GET, polling).header("Origin", "https://evil.example").send().await.unwrap();
+    let answer = read(answer).await;
+    assert_eq!((answer.status, &answer.json["code"]), (403, &json!("origin_not_allowed")));
+
+    let preflight = async |origin: &str| {
+        let asked = ada.request(Method::OPTIONS, "/orders").header("Origin", origin);
+        read(asked.header("Access-Control-Request-Method", "POST").send().await.unwrap()).await
+    };
+    let allowed = preflight("https://shop.example").await;
+    assert_eq!((allowed.status, allowed.header("Vary")), (204, Some("Origin")));
+    assert!(allowed.header("Access-Control-Allow-Headers").unwrap().contains("Idempotency-Key"));
+    assert_eq!(preflight("https://evil.example").await.header("Access-Control-Allow-Origin"), None);
+    assert_eq!(ada.get("/orders").await.header("Access-Control-Allow-Origin"), None);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_reader_that_takes_nothing_is_dropped_with_a_reason(pool: PgPool) {
+    let shop = environment(&pool).with("ROCKET_LIVE", "{slow_reader_ms=300}");
+    let (api, _worker) = (shop.api(), shop.worker());
+    let mug = mug(&pool, &api).await;
+    let ada = Caller::customer(&api.url, "ada").await;
+    let placed = ada.order(&mug, 1, "pm_sim_success").await;
+    let order: OrderId = placed.json["id"].as_str().unwrap().parse().unwrap();
+    ada.order_becomes(placed.json["id"].as_str().unwrap(), "COMPLETED").await;
+    let user_id = sqlx::query_scalar("SELECT user_id FROM orders WHERE id = $1").bind(order).fetch_one(&pool).await;
+    // More than the buffers of both kernels take.
+    let large = NewEvent {
+        user_id: user_id.unwrap(),
+        order_id: order,
+        kind: EventKind::PaymentStatus,
+        data: json!({ "status": "x".repeat(100_000) }),
+    };
+    let mut connection = pool.acquire().await.unwrap();
+    events::append(&mut connection, &vec![large; 300]).await.unwrap();
+
+    let mut socket = connect(&api, &ada, "?since=0").await.unwrap();
+    eventually("the server gives up", async || {
+        let metrics = Caller::nobody(&api.url).get("/metrics").await.text;
+        metrics.contains(r#"shop_live_sockets_ended_total{reason="slow_reader"} 1"#)
+    })
+    .await;
+
+    let end = async {
+        loop {
+            if let Err(code) = next(&mut socket).await {
+                return code;
+            }
+        }
+    };
+    assert_eq!(end.await, 1008);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_crowd_that_comes_back_at_once_is_let_in_bit_by_bit_and_misses_nothing(pool: PgPool) {
+    let shop = environment(&pool).with("ROCKET_LIVE", "{connects_per_second=100}");
+    let (api, other_api, _worker) = (shop.api(), shop.api(), shop.worker());
+    let mug = mug(&pool, &api).await;
+    let url = api.url.as_str();
+    let customers = join_all((0..15).map(|n| async move { Caller::customer(url, &n.to_string()).await })).await;
+    for customer in &customers {
+        customer.order(&mug, 1, "pm_sim_success").await;
+    }
+
+    api.process.kill();
+    let come_back = async |customer: &Caller| {
+        let mut turned_away = 0;
+        loop {
+            match connect(&other_api, customer, "?since=0").await {
+                Ok(mut socket) => return (turned_away, numbers(&until(&mut socket, "COMPLETED").await)),
+                Err(Error::Http(answer)) if answer.status() == 503 => turned_away += 1,
+                Err(error) => panic!("{error}"),
+            }
+            // As the answer says.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let crowd = join_all(customers.iter().flat_map(|customer| (0..20).map(move |_| customer)).map(come_back)).await;
+
+    assert!(crowd.iter().any(|(turned_away, _)| *turned_away > 0));
+    for (_, seen) in crowd {
+        assert_eq!(seen, [1, 2, 3, 4]);
+    }
 }

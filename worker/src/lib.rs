@@ -60,7 +60,7 @@ pub async fn run(figment: Figment, settings: Settings, metrics: PrometheusHandle
 
     shop_common::health::warn_of_eviction(&redis).await;
     let (soft, hard) = (CancellationToken::new(), CancellationToken::new());
-    let upkeep = Arc::new(Upkeep::new(Arc::clone(&runner), redis, hard.clone()));
+    let upkeep = Arc::new(Upkeep::new(Arc::clone(&runner), redis, &settings.live, hard.clone()));
     let (alive, runs) = (Arc::clone(&upkeep), Arc::clone(&runner));
     let stop = soft.clone();
     let claiming = tokio::spawn(async move {

@@ -1,12 +1,14 @@
-//! What every worker does besides its jobs: heartbeat, reaping, reconciling, looking for a pause.
+//! What every worker does besides its jobs: heartbeat, reaping, reconciling, looking for a pause, forgetting what is old.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use shop_common::db;
 use shop_common::jobs::queue::WAKE;
 use shop_common::jobs::{ledger, reconcile, workers};
 use shop_common::redis::Redis;
+use shop_common::users::tickets;
+use shop_common::{config, db, events};
+use sqlx::PgPool;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -15,19 +17,26 @@ use crate::runner::Runner;
 /// How often the schedule is looked after.
 const ROUND: Duration = Duration::from_secs(1);
 
+/// How often what is old is forgotten, and how many events in one statement.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+const FORGET_AT_ONCE: u32 = 5000;
+
 /// The upkeep of one worker.
 pub struct Upkeep {
     runner: Arc<Runner>,
     redis: Redis,
     stop: CancellationToken,
     host: String,
+    /// How long events are kept.
+    retention: Duration,
 }
 
 impl Upkeep {
     /// The upkeep of that worker, until told to stop.
-    pub fn new(runner: Arc<Runner>, redis: Redis, stop: CancellationToken) -> Self {
+    pub fn new(runner: Arc<Runner>, redis: Redis, live: &config::Live, stop: CancellationToken) -> Self {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "unknown".to_owned());
-        Self { runner, redis, stop, host: host.trim().to_owned() }
+        let retention = Duration::from_secs(live.retention_seconds);
+        Self { runner, redis, stop, host: host.trim().to_owned(), retention }
     }
 
     /// Beats until the first beat is heard: a worker without one would lose its claims to the next that looks.
@@ -42,7 +51,7 @@ impl Upkeep {
 
     /// Runs until told to stop, then says goodbye.
     pub async fn run(self: Arc<Self>) {
-        tokio::join!(self.listen(), self.heartbeat(), self.look_after_schedule());
+        tokio::join!(self.listen(), self.heartbeat(), self.look_after_schedule(), self.forget_what_is_old());
         if let Err(error) = workers::leave(self.runner.pool(), self.runner.boot()).await {
             tracing::warn!(%error, "cannot say goodbye, the heartbeat will run out");
         }
@@ -116,6 +125,18 @@ impl Upkeep {
         }
     }
 
+    async fn forget_what_is_old(&self) {
+        // Workers that start together need not all forget together.
+        while !self.paused(FORGET_EVERY.mul_f64(rand::random_range(0.5..1.5))).await {
+            let (pool, retention) = (self.runner.pool().clone(), self.retention);
+            match db::bounded(async move { forget(&pool, retention).await }).await {
+                Some(Ok(())) => {}
+                Some(Err(error)) => tracing::warn!(%error, "cannot forget what is old"),
+                None => tracing::warn!("cannot forget what is old: PostgreSQL does not answer"),
+            }
+        }
+    }
+
     /// Waits; says whether it is over.
     async fn paused(&self, time: Duration) -> bool {
         tokio::select! {
@@ -123,4 +144,11 @@ impl Upkeep {
             () = sleep(time) => false,
         }
     }
+}
+
+/// Forgets events that are older than their retention, and tickets that nobody took.
+async fn forget(pool: &PgPool, retention: Duration) -> Result<(), sqlx::Error> {
+    tickets::forget(pool).await?;
+    while events::forget(pool, retention, FORGET_AT_ONCE).await? == u64::from(FORGET_AT_ONCE) {}
+    Ok(())
 }

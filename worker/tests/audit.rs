@@ -24,7 +24,10 @@ use tokio_util::sync::CancellationToken;
 /// A worker that is alive.
 async fn worker(shop: &Shop, gateway: Arc<dyn PaymentGateway>) -> Arc<Runner> {
     let runner = Arc::new(Runner::new(shop.pool.clone(), shop.redis.clone(), gateway, &shop.settings));
-    Upkeep::new(Arc::clone(&runner), shop.redis.clone(), CancellationToken::new()).beat().await.unwrap();
+    Upkeep::new(Arc::clone(&runner), shop.redis.clone(), &shop.settings.live, CancellationToken::new())
+        .beat()
+        .await
+        .unwrap();
     runner
 }
 

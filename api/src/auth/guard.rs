@@ -1,12 +1,12 @@
 //! Who is asking: the guards that handlers name when they need to know.
 
-use std::time::Duration;
-
 use rocket::Request;
 use rocket::request::{FromRequest, Outcome};
 use shop_common::id::UserId;
 use shop_common::users::Role;
+use shop_common::users::tickets::Holder;
 
+use super::revocation::Revocations;
 use super::tokens::Tokens;
 use crate::catchers::{Refused, refuse};
 use crate::error::ApiError;
@@ -16,8 +16,8 @@ use crate::error::ApiError;
 pub(crate) struct Caller {
     pub(crate) id: UserId,
     role: Role,
-    /// How long the token is still good.
-    pub(crate) expires_in: Duration,
+    /// What the token stands for.
+    pub(crate) holder: Holder,
 }
 
 impl Caller {
@@ -25,15 +25,27 @@ impl Caller {
     pub(crate) fn of<'r>(request: &'r Request<'_>) -> &'r Result<Self, ApiError> {
         request.local_cache(|| {
             let tokens: &Tokens = request.rocket().state().ok_or(ApiError::TokenInvalid)?;
+            let revocations: &Revocations = request.rocket().state().ok_or(ApiError::TokenInvalid)?;
             let header = request.headers().get_one("Authorization").ok_or(ApiError::TokenMissing)?;
-            let (scheme, token) = header.split_once(' ').ok_or(ApiError::TokenInvalid)?;
-            if !scheme.eq_ignore_ascii_case("bearer") {
-                return Err(ApiError::TokenInvalid);
-            }
-            let claims = tokens.check(token.trim())?;
-            Ok(Self { id: claims.sub, role: claims.role, expires_in: claims.expires_in() })
+            Self::with_token(tokens, revocations, bearer(header).ok_or(ApiError::TokenInvalid)?)
         })
     }
+
+    /// Who has that token.
+    pub(crate) fn with_token(tokens: &Tokens, revocations: &Revocations, token: &str) -> Result<Self, ApiError> {
+        let claims = tokens.check(token)?;
+        let holder = claims.holder();
+        if !revocations.allow(&holder) {
+            return Err(ApiError::TokenRevoked);
+        }
+        Ok(Self { id: claims.sub, role: claims.role, holder })
+    }
+}
+
+/// The token of an `Authorization` header.
+pub(crate) fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
 #[rocket::async_trait]

@@ -2,6 +2,8 @@
 
 pub(crate) mod guard;
 pub(crate) mod hashing;
+pub(crate) mod revocation;
+pub(crate) mod tickets;
 pub(crate) mod tokens;
 
 use rocket::http::Status;

@@ -1,14 +1,13 @@
 //! Access tokens: JWT, HS256 and nothing else.
 
-use std::time::Duration;
-
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use shop_common::config;
 use shop_common::id::UserId;
+use shop_common::users::tickets::Holder;
 use shop_common::users::{Identity, Role};
 
 use crate::error::ApiError;
@@ -37,6 +36,9 @@ pub(crate) struct Claims {
     pub(crate) sub: UserId,
     pub(crate) email: String,
     pub(crate) role: Role,
+    /// The user's generation; tokens of before there were any have none.
+    #[serde(default)]
+    r#gen: i32,
     iat: i64,
     exp: i64,
     iss: String,
@@ -44,9 +46,10 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
-    /// How long the token is still good.
-    pub(crate) fn expires_in(&self) -> Duration {
-        Duration::from_secs(u64::try_from(self.exp - Utc::now().timestamp()).unwrap_or(0))
+    /// What the token stands for.
+    pub(crate) fn holder(&self) -> Holder {
+        let token_expires_at = DateTime::from_timestamp_secs(self.exp).unwrap_or(DateTime::UNIX_EPOCH);
+        Holder { user_id: self.sub, token_generation: self.r#gen, token_expires_at }
     }
 }
 
@@ -89,6 +92,7 @@ impl Tokens {
             sub: identity.id,
             email: identity.email.as_str().to_owned(),
             role: identity.role,
+            r#gen: identity.token_generation,
             iat,
             exp: iat.saturating_add(self.seconds),
             iss: self.issuer.clone(),
@@ -126,7 +130,12 @@ mod tests {
     }
 
     fn ada() -> Identity {
-        Identity { id: UserId::new(), email: "ada@example.com".parse().unwrap(), role: Role::Client }
+        Identity {
+            id: UserId::new(),
+            email: "ada@example.com".parse().unwrap(),
+            role: Role::Client,
+            token_generation: 3,
+        }
     }
 
     #[test]
@@ -138,6 +147,8 @@ mod tests {
 
         assert_eq!((claims.sub, claims.role), (ada.id, Role::Client));
         assert_eq!(claims.exp - claims.iat, 60);
+        assert_eq!(claims.holder().token_generation, 3);
+        assert_eq!(claims.holder().token_expires_at.timestamp(), claims.exp);
     }
 
     #[test]

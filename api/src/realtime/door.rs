@@ -16,6 +16,9 @@ use rocket::{Data, Request, Response};
 use socketioxide::service::SocketIoService;
 use tower_service::Service;
 
+use super::admission::Admitted;
+use crate::origin::GoodOrigin;
+
 /// Where the reference's clients look for it.
 pub(crate) const PATH: &str = "/socket.io";
 
@@ -47,6 +50,15 @@ impl Handler for Door {
         let Some(server) = request.rocket().state::<Server>() else {
             return Outcome::Forward((data, Status::NotFound));
         };
+        if let Outcome::Error((status, _)) = request.guard::<GoodOrigin>().await {
+            return Outcome::Error(status);
+        }
+        // Who has a session id was let in when it got that.
+        if request.query_value::<&str>("sid").is_none()
+            && let Outcome::Error((status, _)) = request.guard::<Admitted>().await
+        {
+            return Outcome::Error(status);
+        }
         match request.guard::<rocket_ws::WebSocket>().await {
             Outcome::Success(socket) => upgrade(server.clone(), request, socket.accept_key().to_owned()),
             _ => poll(server.clone(), request, data).await,

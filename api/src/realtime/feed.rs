@@ -1,67 +1,167 @@
-//! A feed: a user's events after a position, as they are pushed.
+//! A feed: a user's events after a position, as one socket sends them.
 
-use serde_json::{Value, json};
-use shop_common::events::{self, Event, EventKind};
-use shop_common::id::UserId;
-use shop_common::orders::queries;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use shop_common::events;
+use shop_common::orders::news::{self, News};
+use shop_common::users::tickets::Holder;
 use sqlx::PgPool;
+use tokio::time::{Instant, sleep_until};
+
+use super::hub::{Hub, Seat, Signal};
+use crate::auth::revocation::Revocations;
+use crate::error::ApiError;
 
 /// Events that are read at once.
-pub(super) const PAGE: usize = 100;
+pub(super) const PAGE: u32 = 100;
+/// How long to wait before the table is read again after PostgreSQL did not answer.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
+/// What all feeds of a process share.
+#[derive(Clone)]
+pub(crate) struct Live {
+    pub(super) pool: PgPool,
+    pub(super) hub: Hub,
+    pub(super) revocations: Revocations,
+    /// How long a reader may take for one message.
+    slow_reader: Duration,
+}
 
 /// Where a socket is in its user's events.
 pub(super) struct Feed {
-    pool: PgPool,
-    user: UserId,
+    live: Live,
+    holder: Holder,
+    seat: Seat,
     /// The number of the last event that was sent.
-    pub(super) position: i64,
+    position: i64,
+    /// When the table is to be read without being asked to.
+    look: Option<Instant>,
+    /// The position is from other books, or too old.
+    lost: bool,
+    /// When the token expires.
+    pub(super) expires: Instant,
 }
 
-/// An event as it is pushed.
-pub(super) struct News {
-    pub(super) seq: i64,
-    pub(super) kind: EventKind,
-    pub(super) data: Value,
+/// What a socket sends.
+pub(super) enum Told {
+    News(Arc<News>),
+    /// What the client has seen and what there is do not join: it has to look at its orders. From that number on it is told all.
+    Resync(i64),
 }
 
-/// Where a feed begins.
-pub(super) enum Start {
-    /// After that number.
-    At(Feed),
-    /// The number that was asked for is from other books: at what happens from now on.
-    Afresh(Feed),
-}
+/// The token was revoked.
+pub(super) struct Revoked;
 
-impl Feed {
-    /// The feed of a user, after `since` or from now on.
-    pub(super) async fn start(pool: PgPool, user: UserId, since: Option<i64>) -> Result<Start, sqlx::Error> {
-        let last = events::last_numbers(&pool, &[user]).await?.first().map_or(0, |(_, last)| *last);
-        Ok(match since {
-            Some(since) if since > last => Start::Afresh(Self { pool, user, position: last }),
-            since => Start::At(Self { pool, user, position: since.unwrap_or(last) }),
+impl Live {
+    pub(crate) fn new(pool: PgPool, hub: Hub, revocations: Revocations, slow_reader: Duration) -> Self {
+        Self { pool, hub, revocations, slow_reader }
+    }
+
+    /// Opens the feed of who holds the token, after `since` or from now on.
+    pub(super) async fn open(&self, holder: Holder, since: Option<i64>) -> Result<Feed, ApiError> {
+        let seat = self.hub.join(holder.user_id).map_err(ApiError::TooManySockets)?;
+        let last = self.last_number(&holder).await?;
+        seat.begin(last);
+        let lifetime = (holder.token_expires_at - Utc::now()).to_std().unwrap_or_default();
+        Ok(Feed {
+            live: self.clone(),
+            holder,
+            seat,
+            position: since.unwrap_or(last).min(last),
+            // What came between the look at the last number and the beginning was handed to nobody.
+            look: Some(Instant::now()),
+            lost: since.is_some_and(|since| since > last),
+            expires: Instant::now() + lifetime,
         })
     }
 
-    /// The next events. An order comes whole, as `GET /orders/{id}` gives it now, but with the
-    /// status that it had at the event.
-    pub(super) async fn read(&self) -> Result<Vec<News>, sqlx::Error> {
-        let limit = u32::try_from(PAGE).unwrap_or(u32::MAX);
-        let events = events::after(&self.pool, self.user, self.position, limit).await?;
-        let ids: Vec<_> =
-            events.iter().filter(|event| event.kind == EventKind::OrderStatus).map(|event| event.order_id).collect();
-        let orders = queries::find_all(&self.pool, self.user, &ids).await?;
-        let data = |event: &Event| match event.kind {
-            EventKind::PaymentStatus => event.data.clone(),
-            EventKind::OrderStatus => {
-                let order = orders.iter().find(|order| order.id == event.order_id);
-                let mut data = order.map_or(Value::Null, |order| json!(order));
-                if let (Value::Object(data), Some(status)) = (&mut data, event.data.get("status")) {
-                    data.insert("status".to_owned(), status.clone());
-                    data.insert("createdBy".to_owned(), json!(self.user));
-                }
-                data
+    async fn last_number(&self, holder: &Holder) -> Result<i64, sqlx::Error> {
+        Ok(events::last_numbers(&self.pool, &[holder.user_id]).await?.first().map_or(0, |(_, last)| *last))
+    }
+}
+
+/// Counts that a socket ended, by the reason.
+pub(super) fn count_end(reason: &'static str) {
+    metrics::counter!("shop_live_sockets_ended_total", "reason" => reason).increment(1);
+}
+
+impl Feed {
+    /// How long a reader may take for one message before it is dropped.
+    pub(super) fn slow_reader(&self) -> Duration {
+        self.live.slow_reader
+    }
+
+    /// Waits until there may be something to send. May be dropped and called again.
+    pub(super) async fn signal(&mut self) -> Signal {
+        match self.look {
+            Some(at) => {
+                sleep_until(at).await;
+                Signal::Look
             }
-        };
-        Ok(events.iter().map(|event| News { seq: event.seq, kind: event.kind, data: data(event) }).collect())
+            None => self.seat.signal().await,
+        }
+    }
+
+    /// What is to be sent after that signal, in order.
+    pub(super) async fn take(&mut self, signal: Signal) -> Result<Vec<Told>, Revoked> {
+        match signal {
+            Signal::News(news) if news.seq <= self.position => Ok(Vec::new()),
+            Signal::News(news) if news.seq == self.position + 1 => {
+                self.position = news.seq;
+                Ok(vec![Told::News(news)])
+            }
+            // Boxed, so that sockets that wait are small.
+            _ => Box::pin(self.read()).await,
+        }
+    }
+
+    /// Reads the table after the position.
+    async fn read(&mut self) -> Result<Vec<Told>, Revoked> {
+        if !self.live.revocations.allow(&self.holder) {
+            return Err(Revoked);
+        }
+        self.look = None;
+        let told = self.next_page().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot read events, trying again");
+            self.look = Some(Instant::now() + READ_AGAIN);
+            Vec::new()
+        });
+        Ok(told)
+    }
+
+    async fn next_page(&mut self) -> Result<Vec<Told>, sqlx::Error> {
+        let last = self.live.last_number(&self.holder).await?;
+        if self.lost || last < self.position {
+            return Ok(vec![self.start_afresh(last)]);
+        }
+        if last == self.position {
+            return Ok(Vec::new());
+        }
+        let page = news::after(&self.live.pool, &[(self.holder.user_id, self.position)], PAGE).await?;
+        let mut told = Vec::with_capacity(page.len());
+        for news in page {
+            // What is missing in between was forgotten because of its age.
+            if news.seq != self.position + 1 {
+                break;
+            }
+            self.position = news.seq;
+            told.push(Told::News(Arc::new(news)));
+        }
+        if told.is_empty() {
+            told.push(self.start_afresh(last));
+        }
+        // There may be more.
+        if self.position < last {
+            self.look = Some(Instant::now());
+        }
+        Ok(told)
+    }
+
+    fn start_afresh(&mut self, last: i64) -> Told {
+        self.lost = false;
+        self.position = last;
+        Told::Resync(last)
     }
 }

@@ -1,105 +1,242 @@
-//! The hub: which users have sockets here, and waking these up.
+//! The hub: which users have sockets here, and handing them their news.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shop_common::id::UserId;
-use tokio::sync::watch;
+use shop_common::orders::news::News;
+use tokio::sync::{Notify, broadcast};
 
-/// Sockets of one user in one process; each namespace of Socket.IO counts as one.
-pub(crate) const SOCKETS_PER_USER: usize = 20;
+/// News that wait for a socket. One that has not taken them when there are more reads the table.
+const WAITING: usize = 16;
+
+/// The gauge of sockets that are open.
+const SOCKETS: &str = "shop_live_sockets";
+
+/// What a socket hears.
+#[derive(Debug, Clone)]
+pub(crate) enum Signal {
+    /// Something happened.
+    News(Arc<News>),
+    /// There may be something in the tables that was not told.
+    Look,
+}
 
 /// Which users have sockets in this process. Clones are the same hub.
-#[derive(Clone, Default)]
-pub(crate) struct Hub(Arc<Mutex<HashMap<UserId, watch::Sender<()>>>>);
+#[derive(Clone)]
+pub(crate) struct Hub(Arc<Inner>);
+
+struct Inner {
+    sockets_per_user: usize,
+    users: Mutex<Users>,
+    /// Somebody who is connected has unread news.
+    unread: Notify,
+}
+
+#[derive(Default)]
+struct Users {
+    channels: HashMap<UserId, Channel>,
+    /// Of whom it was said that they have news that nobody has read yet.
+    unread: HashSet<UserId>,
+}
+
+/// What all sockets of a user listen to.
+struct Channel {
+    sender: broadcast::Sender<Signal>,
+    /// The number of the last event that was handed out; none before the first socket has begun.
+    position: Option<i64>,
+}
 
 /// A socket's place in the hub, until it is dropped.
 pub(crate) struct Seat {
     hub: Hub,
     user: UserId,
-    news: watch::Receiver<()>,
+    signals: broadcast::Receiver<Signal>,
 }
 
 impl Hub {
-    /// Gives a socket of that user a place, unless the user has so many already.
-    pub(crate) fn join(&self, user: UserId) -> Option<Seat> {
-        let mut users = self.lock();
-        let sender = users.entry(user).or_insert_with(|| watch::Sender::new(()));
-        if sender.receiver_count() >= SOCKETS_PER_USER {
-            return None;
-        }
-        Some(Seat { hub: self.clone(), user, news: sender.subscribe() })
+    /// A hub that gives each user so many places; each namespace of Socket.IO takes one.
+    pub(crate) fn new(sockets_per_user: usize) -> Self {
+        Self(Arc::new(Inner { sockets_per_user, users: Mutex::default(), unread: Notify::new() }))
     }
 
-    /// Wakes the sockets of these users up. Several wake-ups of a busy socket are one.
-    pub(crate) fn wake(&self, users: impl IntoIterator<Item = UserId>) {
-        let watched = self.lock();
-        for user in users {
-            if let Some(sender) = watched.get(&user) {
-                sender.send_replace(());
+    /// Gives a socket of that user a place, or says how many the user has already.
+    pub(crate) fn join(&self, user: UserId) -> Result<Seat, usize> {
+        let most = self.0.sockets_per_user;
+        let mut users = self.lock();
+        let channel = users
+            .channels
+            .entry(user)
+            .or_insert_with(|| Channel { sender: broadcast::Sender::new(WAITING), position: None });
+        if channel.sender.receiver_count() >= most {
+            return Err(most);
+        }
+        metrics::gauge!(SOCKETS).increment(1);
+        Ok(Seat { hub: self.clone(), user, signals: channel.sender.subscribe() })
+    }
+
+    /// Notes that these users have news; those who are connected here are read soon.
+    pub(crate) fn note(&self, noted: impl IntoIterator<Item = UserId>) {
+        let Users { channels, unread } = &mut *self.lock();
+        unread.extend(noted.into_iter().filter(|user| channels.contains_key(user)));
+        if !unread.is_empty() {
+            self.0.unread.notify_one();
+        }
+    }
+
+    /// Waits until a connected user has unread news.
+    pub(crate) async fn noted(&self) {
+        self.0.unread.notified().await;
+    }
+
+    /// Up to so many users with unread news, and the number after which these begin. They count as read.
+    pub(crate) fn unread(&self, limit: usize) -> Vec<(UserId, i64)> {
+        let Users { channels, unread } = &mut *self.lock();
+        let batch: Vec<UserId> = unread.iter().copied().take(limit).collect();
+        for user in &batch {
+            unread.remove(user);
+        }
+        if !unread.is_empty() {
+            self.0.unread.notify_one();
+        }
+        let position = |user: UserId| Some((user, channels.get(&user)?.position?));
+        batch.into_iter().filter_map(position).collect()
+    }
+
+    /// Hands news to the sockets of their owners.
+    pub(crate) fn hand_out(&self, news: Vec<News>) {
+        let mut users = self.lock();
+        for news in news {
+            let Some(channel) = users.channels.get_mut(&news.user) else { continue };
+            if channel.position.is_some_and(|position| position < news.seq) {
+                channel.position = Some(news.seq);
+                // Without a socket there is nobody to tell.
+                let _ = channel.sender.send(Signal::News(Arc::new(news)));
             }
         }
     }
 
-    /// Who has sockets here.
-    pub(crate) fn users(&self) -> Vec<UserId> {
-        self.lock().keys().copied().collect()
+    /// Makes all sockets of these users look at the tables.
+    pub(crate) fn wake(&self, woken: impl IntoIterator<Item = UserId>) {
+        let users = self.lock();
+        for channel in woken.into_iter().filter_map(|user| users.channels.get(&user)) {
+            let _ = channel.sender.send(Signal::Look);
+        }
+    }
+
+    /// Who has sockets here, and the number of the last event that was handed out.
+    pub(crate) fn positions(&self) -> HashMap<UserId, i64> {
+        self.lock().channels.iter().filter_map(|(user, channel)| Some((*user, channel.position?))).collect()
+    }
+
+    /// The books have a smaller number than what was handed out: they are other books. All begin from there.
+    pub(crate) fn set_back(&self, user: UserId, position: i64) {
+        if let Some(channel) = self.lock().channels.get_mut(&user) {
+            channel.position = Some(position);
+            let _ = channel.sender.send(Signal::Look);
+        }
     }
 
     /// A panic elsewhere leaves a map that is still a map.
-    fn lock(&self) -> MutexGuard<'_, HashMap<UserId, watch::Sender<()>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Users> {
+        self.0.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Seat {
-    /// Waits until there may be news.
-    pub(crate) async fn news(&mut self) {
-        // The sender lives as long as there is a seat.
-        if self.news.changed().await.is_err() {
-            std::future::pending().await
+    /// Says after which number this socket begins. What comes after it is handed out from now on.
+    pub(crate) fn begin(&self, position: i64) {
+        if let Some(channel) = self.hub.lock().channels.get_mut(&self.user) {
+            channel.position.get_or_insert(position);
         }
+    }
+
+    /// Waits for the next signal. Who was too slow for some has to look at the table.
+    pub(crate) async fn signal(&mut self) -> Signal {
+        // The sender lives as long as there is a seat, so it is never closed.
+        self.signals.recv().await.unwrap_or(Signal::Look)
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut users = self.hub.lock();
-        if users.get(&self.user).is_some_and(|sender| sender.receiver_count() <= 1) {
-            users.remove(&self.user);
+        metrics::gauge!(SOCKETS).decrement(1);
+        let users = &mut *self.hub.lock();
+        if users.channels.get(&self.user).is_some_and(|channel| channel.sender.receiver_count() <= 1) {
+            users.channels.remove(&self.user);
+            users.unread.remove(&self.user);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use shop_common::events::EventKind;
+    use shop_common::id::OrderId;
+
     use super::*;
 
-    #[tokio::test]
-    async fn all_sockets_of_a_user_hear_of_news_and_nobody_else_does() {
-        let hub = Hub::default();
-        let (ada, bob) = (UserId::new(), UserId::new());
-        let mut adas = [hub.join(ada).unwrap(), hub.join(ada).unwrap()];
-        let bobs = hub.join(bob).unwrap();
+    fn news(user: UserId, seq: i64) -> News {
+        let (kind, order, at) = (EventKind::OrderStatus, OrderId::new(), chrono::Utc::now());
+        News { user, seq, kind, order, at, data: Box::default() }
+    }
 
-        hub.wake([ada, UserId::new()]);
+    async fn hears(seat: &mut Seat) -> Option<i64> {
+        match seat.signal().await {
+            Signal::News(news) => Some(news.seq),
+            Signal::Look => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn all_sockets_of_a_user_hear_of_news_once_and_nobody_else_does() {
+        let hub = Hub::new(20);
+        let (ada, bob) = (UserId::new(), UserId::new());
+        let mut adas = [hub.join(ada).ok().unwrap(), hub.join(ada).ok().unwrap()];
+        let bobs = hub.join(bob).ok().unwrap();
+        for seat in [&adas[0], &adas[1], &bobs] {
+            seat.begin(6);
+        }
+
+        hub.note([ada, UserId::new()]);
+        hub.noted().await;
+        assert_eq!(hub.unread(10), [(ada, 6)]);
+        hub.hand_out(vec![news(ada, 7)]);
+        hub.hand_out(vec![news(ada, 7), news(ada, 8)]);
 
         for seat in &mut adas {
-            seat.news().await;
+            assert_eq!((hears(seat).await, hears(seat).await), (Some(7), Some(8)));
         }
-        assert!(!bobs.news.has_changed().unwrap());
+        assert!(bobs.signals.is_empty());
+        assert_eq!(hub.unread(10), []);
+    }
+
+    #[tokio::test]
+    async fn who_is_too_slow_is_made_to_look_at_the_table_and_costs_no_memory() {
+        let hub = Hub::new(20);
+        let ada = UserId::new();
+        let mut seat = hub.join(ada).ok().unwrap();
+        seat.begin(0);
+
+        hub.hand_out((1..=100).map(|seq| news(ada, seq)).collect());
+
+        assert_eq!(seat.signals.len(), 100);
+        assert_eq!(hears(&mut seat).await, None);
+        assert_eq!(seat.signals.len(), WAITING);
     }
 
     #[test]
     fn a_user_has_so_many_places_and_a_left_one_is_free_again() {
-        let hub = Hub::default();
+        let hub = Hub::new(3);
         let ada = UserId::new();
-        let seats: Vec<_> = (0..SOCKETS_PER_USER).map(|_| hub.join(ada).unwrap()).collect();
-        assert!(hub.join(ada).is_none());
+        let seats: Vec<_> = (0..3).map(|_| hub.join(ada).ok().unwrap()).collect();
+        assert_eq!(hub.join(ada).err(), Some(3));
+        seats[0].begin(0);
+        hub.note([ada]);
 
         drop(seats);
 
-        assert!(hub.users().is_empty());
-        assert!(hub.join(ada).is_some());
+        assert!(hub.positions().is_empty() && hub.unread(10).is_empty());
+        assert!(hub.join(ada).is_ok());
     }
 }

@@ -1,12 +1,14 @@
 //! Live status: what happens to a customer's orders, pushed as it happens.
 //!
-//! A socket is never sent what it is told, but what the events table says after
-//! the number that it has: news (from the [`relay`], through the [`hub`]) only
-//! says that it is time to look. So nothing is missed, doubled or out of order,
+//! The events table is the truth. News of whose events there are comes through Redis; the
+//! [`relay`] then reads them for all connected users at once, and the [`hub`] hands each to
+//! its owner's sockets. A socket's [`feed`] takes what continues its own numbers, and reads
+//! the table itself for whatever it has not got: nothing is missed, doubled or out of order,
 //! and nothing is kept in memory for a reader that is slow.
 
+pub(crate) mod admission;
 pub(crate) mod door;
-mod feed;
+pub(crate) mod feed;
 pub(crate) mod hub;
 pub(crate) mod relay;
 pub(crate) mod socket_io;

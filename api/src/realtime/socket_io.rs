@@ -6,29 +6,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rocket::fairing::AdHoc;
-use rocket_db_pools::Database;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use shop_common::events::EventKind;
-use socketioxide::SocketIo;
 use socketioxide::extract::{SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
-use socketioxide::{SendError, SocketError};
-use sqlx::PgPool;
+use socketioxide::{SendError, SocketError, SocketIo};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::door::{MAX_MESSAGE_BYTES, PATH, Server};
-use super::feed::{Feed, PAGE, Start};
-use super::hub::{Hub, Seat};
-use crate::auth::tokens::{Claims, Tokens};
-use crate::db::Db;
+use super::feed::{Feed, Live, Revoked, Told, count_end};
+use crate::auth::guard::{Caller, bearer};
+use crate::auth::tokens::Tokens;
 use crate::error::ApiError;
+use crate::rate_limit::{Connects, RateLimits};
 
-/// How long a reader that takes nothing is waited for, and how often it is tried.
-const SLOW_LIMIT: Duration = Duration::from_secs(10);
+/// How often a reader is tried that takes nothing at the moment.
 const SLOW_PAUSE: Duration = Duration::from_millis(100);
-/// How long to wait before the table is read again after PostgreSQL did not answer.
-const READ_AGAIN: Duration = Duration::from_secs(1);
+/// Packets that wait for a reader that is slow.
+const WAITING_PACKETS: usize = 64;
+/// How long a connection may stay that has joined no namespace.
+const JOIN_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a client may send with its connect packet.
 #[derive(Debug, Default, Deserialize)]
@@ -40,23 +38,29 @@ struct Auth {
 /// What the handlers of both namespaces share.
 #[derive(Clone)]
 struct Shared {
-    pool: PgPool,
-    hub: Hub,
+    live: Live,
     tokens: Tokens,
+    limits: RateLimits,
 }
+
+/// A feed on its way from the middleware that admits a socket to the handler of the socket.
+type Handover = Arc<Mutex<Option<Feed>>>;
 
 /// Starts the server with Rocket, and closes its sockets with it.
 pub(crate) fn fairing() -> AdHoc {
     AdHoc::try_on_ignite("Socket.IO", |rocket| async {
-        let (Some(db), Some(hub), Some(tokens)) = (Db::fetch(&rocket), rocket.state::<Hub>(), rocket.state::<Tokens>())
+        let (Some(live), Some(tokens), Some(limits)) =
+            (rocket.state::<Live>(), rocket.state::<Tokens>(), rocket.state::<RateLimits>())
         else {
             return Err(rocket);
         };
-        let shared = Shared { pool: db.pool().clone(), hub: hub.clone(), tokens: tokens.clone() };
+        let shared = Shared { live: live.clone(), tokens: tokens.clone(), limits: limits.clone() };
         let (service, io) = SocketIo::builder()
             .req_path(PATH)
             .max_payload(MAX_MESSAGE_BYTES)
             .ws_max_message_size(MAX_MESSAGE_BYTES as usize)
+            .max_buffer_size(WAITING_PACKETS)
+            .connect_timeout(JOIN_LIMIT)
             .build_svc();
         namespace(&io, "/orders", EventKind::OrderStatus, &shared);
         namespace(&io, "/payment", EventKind::PaymentStatus, &shared);
@@ -71,111 +75,79 @@ fn namespace(io: &SocketIo, path: &'static str, kind: EventKind, shared: &Shared
     let admit = move |socket: SocketRef, TryData(auth): TryData<Option<Auth>>| {
         let shared = shared.clone();
         async move {
-            let admitted = shared.admit(&socket, auth.ok().flatten().unwrap_or_default()).await?;
-            socket.extensions.insert(Arc::new(Mutex::new(Some(admitted))));
-            Ok::<(), String>(())
+            let feed = shared.admit(&socket, auth.ok().flatten().unwrap_or_default()).await;
+            let feed = feed.map_err(|error| error.code())?;
+            socket.extensions.insert::<Handover>(Arc::new(Mutex::new(Some(feed))));
+            Ok::<(), &'static str>(())
         }
     };
     let follow = move |socket: SocketRef| async move {
-        let handed_over = socket.extensions.remove::<Arc<Mutex<Option<Admitted>>>>();
-        let admitted = handed_over.and_then(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let Some(admitted) = admitted else { return };
+        let handed_over = socket.extensions.remove::<Handover>();
+        let feed = handed_over.and_then(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let Some(feed) = feed else { return };
         let gone = CancellationToken::new();
         let on_gone = gone.clone();
         socket.on_disconnect(async move || on_gone.cancel());
-        tokio::spawn(admitted.follow(socket, kind, gone));
+        tokio::spawn(follow(socket, feed, kind, gone));
     };
     io.ns(path, follow.with(admit));
 }
 
-/// Who connects, and from where on their events are pushed.
-struct Admitted {
-    claims: Claims,
-    seat: Seat,
-    start: Start,
-}
-
 impl Shared {
-    async fn admit(&self, socket: &SocketRef, auth: Auth) -> Result<Admitted, String> {
-        let claims = self.claims(socket, &auth).map_err(|error| error.to_string())?;
-        let seat = self.hub.join(claims.sub).ok_or("too many sockets of this user are open")?;
-        let since = auth.since.filter(|since| *since >= 0);
-        match Feed::start(self.pool.clone(), claims.sub, since).await {
-            Ok(start) => Ok(Admitted { claims, seat, start }),
-            Err(error) => {
-                tracing::warn!(%error, "cannot read events");
-                Err("the shop is busy, connect again".to_owned())
-            }
-        }
-    }
-
-    /// Who connects: the token of the `Authorization` header, or of `auth: {token}`.
-    fn claims(&self, socket: &SocketRef, auth: &Auth) -> Result<Claims, ApiError> {
+    /// Who connects: the token of `auth: {token}`, or of the `Authorization` header.
+    async fn admit(&self, socket: &SocketRef, auth: Auth) -> Result<Feed, ApiError> {
         let header = socket.req_parts().headers.get("authorization").and_then(|value| value.to_str().ok());
-        let bearer =
-            header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let token = auth.token.as_deref().or(bearer.map(|(_, token)| token.trim())).ok_or(ApiError::TokenMissing)?;
-        self.tokens.check(token)
+        let token = auth.token.as_deref().or(header.and_then(bearer)).ok_or(ApiError::TokenMissing)?;
+        let caller = Caller::with_token(&self.tokens, &self.live.revocations, token)?;
+        self.limits.check::<Connects>(&caller.id.to_string())?;
+        self.live.open(caller.holder, auth.since.filter(|since| *since >= 0)).await
     }
 }
 
-impl Admitted {
-    /// Pushes the user's events of one kind until the socket is gone.
-    async fn follow(self, socket: SocketRef, kind: EventKind, gone: CancellationToken) {
-        let feed = match self.start {
-            Start::At(feed) => feed,
-            Start::Afresh(feed) => {
-                // A client that hears of it looks at GET /orders; others lose nothing by it.
-                let _ = socket.emit("resync", &feed.position);
-                feed
-            }
-        };
-        let expires = Instant::now() + self.claims.expires_in();
-        tokio::select! {
-            () = gone.cancelled() => {}
-            () = sleep_until(expires) => refuse(&socket, "the token has expired"),
-            reason = push(&socket, feed, self.seat, kind) => refuse(&socket, reason),
-        }
-    }
-}
-
-/// Tells the client why, and disconnects it.
-fn refuse(socket: &SocketRef, reason: &str) {
+/// Pushes the user's events of one kind until the socket is gone.
+async fn follow(socket: SocketRef, feed: Feed, kind: EventKind, gone: CancellationToken) {
+    let expires = feed.expires;
+    let reason = tokio::select! {
+        () = gone.cancelled() => "left",
+        () = sleep_until(expires) => "token_expired",
+        reason = push(&socket, feed, kind) => reason,
+    };
+    count_end(reason);
     // The client may be gone already; there is nobody to tell then.
     let _ = socket.emit("error", reason);
-    let _ = socket.clone().disconnect();
+    let _ = socket.disconnect();
 }
 
-/// Pushes for ever; gives the reason when the client takes nothing.
-async fn push(socket: &SocketRef, mut feed: Feed, mut seat: Seat, kind: EventKind) -> &'static str {
+/// Pushes for ever; gives the reason when the client takes nothing, or may not hear more.
+async fn push(socket: &SocketRef, mut feed: Feed, kind: EventKind) -> &'static str {
+    let patience = feed.slow_reader();
     loop {
-        match feed.read().await {
-            Ok(page) => {
-                let more = page.len() == PAGE;
-                for news in page {
-                    if news.kind == kind && !emit(socket, &(news.data, news.seq)).await {
-                        return "too slow a reader";
-                    }
-                    feed.position = news.seq;
+        let signal = feed.signal().await;
+        let told = match feed.take(signal).await {
+            Ok(told) => told,
+            Err(Revoked) => return "token_revoked",
+        };
+        for told in told {
+            let taken = match told {
+                // The number comes as a second argument, which clients that do not know of it pass over.
+                Told::News(news) if news.kind == kind => {
+                    emit(socket, "status", &(&news.data, news.seq), patience).await
                 }
-                if !more {
-                    seat.news().await;
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot read events, trying again");
-                sleep(READ_AGAIN).await;
+                Told::News(_) => true,
+                Told::Resync(seq) => emit(socket, "resync", &seq, patience).await,
+            };
+            if !taken {
+                return "slow_reader";
             }
         }
     }
 }
 
-/// Hands a `status` to the client, waiting a while for one that is slow. The number comes as
-/// a second argument, which clients that do not know of it pass over.
-async fn emit(socket: &SocketRef, status: &(serde_json::Value, i64)) -> bool {
-    let deadline = Instant::now() + SLOW_LIMIT;
+/// Hands an event to the client, waiting a while for one that is slow.
+async fn emit<T: Serialize + Sync>(socket: &SocketRef, event: &'static str, data: &T, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
     loop {
-        match socket.emit("status", status) {
+        match socket.emit(event, data) {
             Ok(()) => return true,
             Err(SendError::Socket(SocketError::InternalChannelFull)) if Instant::now() < deadline => {
                 sleep(SLOW_PAUSE).await

@@ -5,6 +5,7 @@ pub mod cancel;
 pub mod claim;
 pub mod decision;
 pub mod idempotency;
+pub mod news;
 pub mod place;
 pub mod queries;
 pub mod settle;

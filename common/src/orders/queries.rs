@@ -87,29 +87,33 @@ pub async fn list(pool: &PgPool, owner: UserId, page: &PageRequest<OrderColumn>)
 /// # Errors
 /// When the database refuses.
 pub async fn find(pool: &PgPool, owner: UserId, id: OrderId) -> Result<Option<Order>, sqlx::Error> {
-    Ok(find_all(pool, owner, &[id]).await?.pop())
-}
-
-/// Those of the orders that are this user's, in no particular order.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn find_all(pool: &PgPool, owner: UserId, ids: &[OrderId]) -> Result<Vec<Order>, sqlx::Error> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
     let rows = sqlx::query_as(
         "SELECT id, status, total_minor, currency, payment_method, created_at, updated_at
-         FROM orders WHERE id = ANY($1) AND user_id = $2",
+         FROM orders WHERE id = $1 AND user_id = $2",
+    )
+    .bind(id)
+    .bind(owner)
+    .fetch_all(pool)
+    .await?;
+    Ok(with_items(pool, rows).await?.pop())
+}
+
+/// Those orders, whoever's they are, in no particular order.
+pub(super) async fn find_all(pool: &PgPool, ids: &[OrderId]) -> Result<Vec<Order>, sqlx::Error> {
+    let rows = sqlx::query_as(
+        "SELECT id, status, total_minor, currency, payment_method, created_at, updated_at
+         FROM orders WHERE id = ANY($1)",
     )
     .bind(ids)
-    .bind(owner)
     .fetch_all(pool)
     .await?;
     with_items(pool, rows).await
 }
 
 async fn with_items(pool: &PgPool, rows: Vec<OrderRow>) -> Result<Vec<Order>, sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
     let ids: Vec<OrderId> = rows.iter().map(|row| row.id).collect();
     let items: Vec<ItemRow> = sqlx::query_as(
         "SELECT i.order_id, i.id AS item_id, i.quantity, i.price_minor AS item_price,

@@ -2,6 +2,7 @@
 
 pub mod password;
 pub mod queries;
+pub mod tickets;
 
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +87,8 @@ pub struct Identity {
     pub email: Email,
     /// What they may do.
     pub role: Role,
+    /// How often their tokens were revoked; a token of before does not count any more.
+    pub token_generation: i32,
 }
 
 #[cfg(test)]

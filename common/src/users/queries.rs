@@ -1,5 +1,7 @@
 //! Users in the database.
 
+use std::time::Duration;
+
 use sqlx::PgPool;
 
 use super::{Email, Identity, Role, UserName};
@@ -35,7 +37,8 @@ pub enum CreateUserError {
 /// When the email is taken, or the database refuses.
 pub async fn create(pool: &PgPool, user: &NewUser) -> Result<Identity, CreateUserError> {
     sqlx::query_as(
-        "INSERT INTO users (id, email, name, password_hash, role) VALUES ($1, $2, $3, $4, $5) RETURNING id, email, role",
+        "INSERT INTO users (id, email, name, password_hash, role) VALUES ($1, $2, $3, $4, $5)
+         RETURNING id, email, role, token_generation",
     )
     .bind(UserId::new())
     .bind(&user.email)
@@ -61,9 +64,37 @@ pub async fn find_for_login(pool: &PgPool, email: &Email) -> Result<Option<(Iden
         identity: Identity,
         password_hash: String,
     }
-    let row: Option<Row> = sqlx::query_as("SELECT id, email, role, password_hash FROM users WHERE email = $1")
-        .bind(email)
-        .fetch_optional(pool)
-        .await?;
+    let row: Option<Row> =
+        sqlx::query_as("SELECT id, email, role, token_generation, password_hash FROM users WHERE email = $1")
+            .bind(email)
+            .fetch_optional(pool)
+            .await?;
     Ok(row.map(|row| (row.identity, row.password_hash)))
+}
+
+/// Revokes all tokens that the user with that email has. Gives who that is, if there is such a user.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn revoke_tokens(pool: &PgPool, email: &Email) -> Result<Option<Identity>, sqlx::Error> {
+    sqlx::query_as(
+        "UPDATE users SET token_generation = token_generation + 1, revoked_at = now() WHERE email = $1
+         RETURNING id, email, role, token_generation",
+    )
+    .bind(email)
+    .fetch_optional(pool)
+    .await
+}
+
+/// Whose tokens were revoked within a time, and the generation of those that count since then.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn revoked_within(pool: &PgPool, time: Duration) -> Result<Vec<(UserId, i32)>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT id, token_generation FROM users WHERE revoked_at > now() - make_interval(secs => $1::double precision)",
+    )
+    .bind(time.as_secs_f64())
+    .fetch_all(pool)
+    .await
 }

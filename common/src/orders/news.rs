@@ -1,0 +1,108 @@
+//! News: what customers are told of their orders, made of the events as they are read.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+use sqlx::PgPool;
+
+use super::status::OrderStatus;
+use super::{Order, queries};
+use crate::events::{self, Event, EventKind, Place};
+use crate::id::{OrderId, UserId};
+use crate::time::Timestamp;
+
+/// An event as its owner is told of it.
+#[derive(Debug)]
+pub struct News {
+    /// Whose it is.
+    pub user: UserId,
+    /// Its number among the user's events.
+    pub seq: i64,
+    /// What happened.
+    pub kind: EventKind,
+    /// To which order, or whose payment.
+    pub order: OrderId,
+    /// When.
+    pub at: Timestamp,
+    /// The payment as it was at the event, or the order as `GET /orders/{id}` gives it when this is
+    /// read, but with the status that it had at the event.
+    pub data: Box<RawValue>,
+}
+
+impl News {
+    /// Where it is in the log of all users.
+    pub fn place(&self) -> Place {
+        Place { time: self.at, user_id: self.user, seq: self.seq }
+    }
+}
+
+/// What an event says of an order.
+#[derive(Deserialize)]
+struct Moved {
+    status: OrderStatus,
+}
+
+/// An order that a customer is told of.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told<'a> {
+    #[serde(flatten)]
+    order: &'a Order,
+    created_by: UserId,
+}
+
+/// The news of each user after a number, oldest first, and so many of each at most.
+///
+/// # Errors
+/// When the database refuses, or holds an event that cannot be read.
+pub async fn after(pool: &PgPool, positions: &[(UserId, i64)], limit: u32) -> Result<Vec<News>, sqlx::Error> {
+    of(pool, events::after(pool, positions, limit).await?).await
+}
+
+/// All users' news after a place, oldest first, and so many at most; see [`events::of_all`].
+///
+/// # Errors
+/// When the database refuses, or holds an event that cannot be read.
+pub async fn of_all(pool: &PgPool, after: Place, limit: u32) -> Result<Vec<News>, sqlx::Error> {
+    of(pool, events::of_all(pool, after, limit).await?).await
+}
+
+/// Whose an order is, and the number after which the news of it begin. `None` when there is no such order.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn beginning(pool: &PgPool, order: OrderId) -> Result<Option<(UserId, i64)>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT o.user_id, coalesce(
+             (SELECT min(seq) - 1 FROM events e WHERE e.user_id = o.user_id AND e.order_id = o.id),
+             (SELECT last_seq FROM event_streams s WHERE s.user_id = o.user_id), 0)
+         FROM orders o WHERE o.id = $1",
+    )
+    .bind(order)
+    .fetch_optional(pool)
+    .await
+}
+
+/// Events as news. The orders are read for all of them at once.
+async fn of(pool: &PgPool, events: Vec<Event>) -> Result<Vec<News>, sqlx::Error> {
+    let mut ids: Vec<OrderId> =
+        events.iter().filter(|event| event.kind == EventKind::OrderStatus).map(|event| event.order_id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let orders = if ids.is_empty() { Vec::new() } else { queries::find_all(pool, &ids).await? };
+    let mut orders: HashMap<OrderId, Order> = orders.into_iter().map(|order| (order.id, order)).collect();
+    let unreadable = |error: serde_json::Error| sqlx::Error::Decode(error.into());
+    let mut news = Vec::with_capacity(events.len());
+    for Event { user_id, seq, kind, order_id, data, created_at } in events {
+        let data = match (kind, orders.get_mut(&order_id)) {
+            (EventKind::OrderStatus, Some(order)) => {
+                order.status = serde_json::from_str::<Moved>(data.get()).map_err(unreadable)?.status;
+                to_raw_value(&Told { order, created_by: user_id }).map_err(unreadable)?
+            }
+            _ => data.0,
+        };
+        news.push(News { user: user_id, seq, kind, order: order_id, at: created_at, data });
+    }
+    Ok(news)
+}
