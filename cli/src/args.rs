@@ -1,6 +1,7 @@
 //! The command line. The doc comments here are the help that `--help` prints.
 
 mod jobs;
+mod orders;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ pub(crate) use self::jobs::{
     JobsPauseArgs, JobsReconcileArgs, JobsShowArgs, WorkersCommand,
 };
 
+pub(crate) use self::orders::{OrdersCommand, OrdersWatchArgs, UsersCommand, UsersRevokeArgs};
 use crate::exit::EXIT_CODES;
 
 /// Runs and looks after a shop.
@@ -97,6 +99,24 @@ Examples:
   shopctl stock adjust 01890000-0000-7000-8000-000000000000 -2 --reason 'two were broken'"
     )]
     Stock(StockCommand),
+
+    /// What customers have ordered
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  shopctl orders watch --all"
+    )]
+    Orders(OrdersCommand),
+
+    /// Who has an account
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  shopctl users revoke eve@example.com"
+    )]
+    Users(UsersCommand),
 
     /// What is to be done later, and what came of it
     #[command(

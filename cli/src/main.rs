@@ -16,8 +16,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{
-    AdminCommand, Cli, Command, DeadCommand, JobsCommand, MigrateCommand, PaymentsCommand, ServicesCommand,
-    StockCommand, WorkersCommand,
+    AdminCommand, Cli, Command, DeadCommand, JobsCommand, MigrateCommand, OrdersCommand, PaymentsCommand,
+    ServicesCommand, StockCommand, UsersCommand, WorkersCommand,
 };
 
 // One thread: Linux ties a child's "parent died" signal to the thread that
@@ -36,6 +36,8 @@ async fn main() -> ExitCode {
         Command::Admin(AdminCommand::Seed(args)) => commands::admin::seed(&args).await,
         Command::Admin(AdminCommand::Create(args)) => commands::admin::create(&args).await,
         Command::Stock(StockCommand::Adjust(args)) => commands::stock::adjust(&args).await,
+        Command::Orders(OrdersCommand::Watch(args)) => commands::orders::watch(&args).await,
+        Command::Users(UsersCommand::Revoke(args)) => commands::users::revoke(&args).await,
         Command::Jobs(JobsCommand::List(args)) => commands::jobs::list(&args).await,
         Command::Jobs(JobsCommand::Show(args)) => commands::jobs::show(&args).await,
         Command::Jobs(JobsCommand::Pause(args)) => commands::pause::pause(&args).await,

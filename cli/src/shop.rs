@@ -20,6 +20,7 @@ use crate::stack::state::find_running;
 pub(crate) struct Shop {
     pub(crate) pool: PgPool,
     pub(crate) redis: Redis,
+    redis_settings: config::Redis,
     /// How long a silent worker keeps its jobs.
     pub(crate) lease: Duration,
     /// Whether this is (or becomes) a shop for production.
@@ -67,7 +68,13 @@ impl Shop {
         gateway.url = gateway.url.or(gateway_url);
         let (pool, redis) = (db::pool(&databases.pg)?, Redis::connect(&databases.redis)?);
         let ledger = Ledger::of(&gateway);
-        Ok(Self { pool, redis, production, ledger, gateway_url: gateway.url, lease: worker.lease() })
+        let (redis_settings, lease) = (databases.redis, worker.lease());
+        Ok(Self { pool, redis, redis_settings, production, ledger, gateway_url: gateway.url, lease })
+    }
+
+    /// Another connection to Redis, which hears what is published on the channels that it subscribes to.
+    pub(crate) fn listen(&self, hear: impl Fn() + Send + Sync + 'static) -> Result<Redis, Failure> {
+        Ok(Redis::connect_listening(&self.redis_settings, move |_| hear())?)
     }
 
     /// Tells the workers of jobs that the table has for now. What Redis does not hear, they find by themselves.
