@@ -29,7 +29,7 @@ use rocket::{Build, Rocket, catchers, routes};
 use rocket_db_pools::Database;
 use shop_common::config::{self, Settings};
 use shop_common::orders::place::Placement;
-use shop_common::seed;
+use shop_common::{files, seed};
 
 use crate::auth::hashing::Hasher;
 use crate::auth::revocation::{self, Revocations};
@@ -43,6 +43,7 @@ use crate::rate_limit::RateLimits;
 use crate::realtime::admission::Turnstile;
 use crate::realtime::feed::Live;
 use crate::realtime::hub::Hub;
+use crate::realtime::sessions::{self, Sessions};
 use crate::realtime::{door, socket_io};
 
 /// Why the server cannot be built.
@@ -67,6 +68,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
     let relay = realtime::relay::fairing(settings.databases.redis.clone());
     let revocations = revocation::fairing(settings.auth.token_seconds);
     let origins = Origins::new(&settings.live.origins);
+    let sessions = Sessions::default();
     let hub = Hub::new(settings.live.sockets_per_user);
     let slow_reader = Duration::from_millis(settings.live.slow_reader_ms);
     let figment = Figment::from(rocket::Config::default()).merge(figment);
@@ -78,6 +80,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
         .manage(metrics)
         .manage(hub)
         .manage(Revocations::default())
+        .manage(sessions.clone())
         .manage(origins.clone())
         .manage(Turnstile::new(settings.live.connects_per_second))
         .manage(TicketTime(Duration::from_secs(settings.live.ticket_seconds)))
@@ -93,6 +96,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
         .attach(revocations)
         .attach(relay)
         .attach(socket_io::fairing())
+        .attach(sessions::goodbye(sessions))
         .attach(requests::announcement())
         .attach(health::eviction_warning())
         .mount(
@@ -128,6 +132,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
 /// # Errors
 /// When the server cannot be built or started.
 pub async fn run(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> anyhow::Result<()> {
+    files::allow_many();
     match rocket(figment, settings, metrics)?.launch().await {
         Ok(rocket) => {
             if let Some(db) = Db::fetch(&rocket) {

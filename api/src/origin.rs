@@ -7,10 +7,8 @@
 
 use rocket::fairing::{Fairing, Info, Kind};
 use rocket::http::{Header, Status};
-use rocket::request::{FromRequest, Outcome};
 use rocket::{Request, Response, options};
 
-use crate::catchers::{Refused, refuse};
 use crate::error::ApiError;
 
 /// What a page may send, and what it may read. <https://fetch.spec.whatwg.org/#http-cors-protocol>
@@ -40,7 +38,7 @@ impl Origins {
     }
 
     /// The origin of the request's page, if it is one that may not use the api: `Err`; one that may: `Ok(Some)`.
-    fn check<'r>(&self, request: &'r Request<'_>) -> Result<Option<&'r str>, ApiError> {
+    pub(crate) fn check<'r>(&self, request: &'r Request<'_>) -> Result<Option<&'r str>, ApiError> {
         let Some(origin) = request.headers().get_one("Origin") else { return Ok(None) };
         let host = request.headers().get_one("Host");
         if self.allow(origin, host) { Ok(Some(origin)) } else { Err(ApiError::OriginNotAllowed) }
@@ -73,22 +71,6 @@ impl Fairing for Cors {
 #[options("/<_..>")]
 pub(crate) fn preflight() -> Status {
     Status::NoContent
-}
-
-/// Proof that the request comes from no page, or from one that may.
-pub(crate) struct GoodOrigin;
-
-#[rocket::async_trait]
-impl<'r> FromRequest<'r> for GoodOrigin {
-    type Error = Refused;
-
-    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Refused> {
-        let Some(origins) = request.rocket().state::<Origins>() else { return Outcome::Success(Self) };
-        match origins.check(request) {
-            Ok(_) => Outcome::Success(Self),
-            Err(error) => refuse(request, error),
-        }
-    }
 }
 
 #[cfg(test)]

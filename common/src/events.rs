@@ -107,7 +107,11 @@ pub struct Event {
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn after(pool: &PgPool, positions: &[(UserId, i64)], limit: u32) -> Result<Vec<Event>, sqlx::Error> {
+pub async fn after(
+    connection: &mut PgConnection,
+    positions: &[(UserId, i64)],
+    limit: u32,
+) -> Result<Vec<Event>, sqlx::Error> {
     let (users, numbers): (Vec<UserId>, Vec<i64>) = positions.iter().copied().unzip();
     sqlx::query_as(
         "SELECT e.user_id, e.seq, e.kind, e.order_id, e.data, e.created_at
@@ -120,7 +124,7 @@ pub async fn after(pool: &PgPool, positions: &[(UserId, i64)], limit: u32) -> Re
     .bind(users)
     .bind(numbers)
     .bind(i64::from(limit))
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await
 }
 
@@ -147,7 +151,7 @@ impl Place {
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn of_all(pool: &PgPool, after: Place, limit: u32) -> Result<Vec<Event>, sqlx::Error> {
+pub async fn of_all(connection: &mut PgConnection, after: Place, limit: u32) -> Result<Vec<Event>, sqlx::Error> {
     sqlx::query_as(
         "SELECT user_id, seq, kind, order_id, data, created_at FROM events
          WHERE (created_at, user_id, seq) > ($1, $2, $3) ORDER BY created_at, user_id, seq LIMIT $4",
@@ -156,7 +160,7 @@ pub async fn of_all(pool: &PgPool, after: Place, limit: u32) -> Result<Vec<Event
     .bind(after.user_id)
     .bind(after.seq)
     .bind(i64::from(limit))
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await
 }
 
@@ -165,13 +169,13 @@ pub async fn of_all(pool: &PgPool, after: Place, limit: u32) -> Result<Vec<Event
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn settled_until(pool: &PgPool) -> Result<Timestamp, sqlx::Error> {
+pub async fn settled_until(connection: &mut PgConnection) -> Result<Timestamp, sqlx::Error> {
     sqlx::query_scalar(
         "SELECT greatest(coalesce(min(xact_start), clock_timestamp()), clock_timestamp() - interval '1 minute')
          FROM pg_stat_activity
          WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()",
     )
-    .fetch_one(pool)
+    .fetch_one(connection)
     .await
 }
 
@@ -193,14 +197,26 @@ pub async fn forget(pool: &PgPool, age: Duration, limit: u32) -> Result<u64, sql
     Ok(gone.rows_affected())
 }
 
-/// The number of each user's last event; users without any are left out.
+/// The number of a user's last event; 0 without any.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn last_numbers(pool: &PgPool, users: &[UserId]) -> Result<Vec<(UserId, i64)>, sqlx::Error> {
-    sqlx::query_as("SELECT user_id, last_seq FROM event_streams WHERE user_id = ANY($1)")
-        .bind(users)
-        .fetch_all(pool)
+pub async fn last_number(connection: &mut PgConnection, user: UserId) -> Result<i64, sqlx::Error> {
+    let last: Option<i64> = sqlx::query_scalar("SELECT last_seq FROM event_streams WHERE user_id = $1")
+        .bind(user)
+        .fetch_optional(connection)
+        .await?;
+    Ok(last.unwrap_or(0))
+}
+
+/// Who has had events since a time, and the number of the last of these.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn touched_since(connection: &mut PgConnection, time: Timestamp) -> Result<Vec<(UserId, i64)>, sqlx::Error> {
+    sqlx::query_as("SELECT user_id, max(seq) FROM events WHERE created_at >= $1 GROUP BY user_id")
+        .bind(time)
+        .fetch_all(connection)
         .await
 }
 

@@ -8,6 +8,7 @@ pub mod chaos;
 pub mod config;
 pub mod db;
 pub mod events;
+pub mod files;
 pub mod group;
 pub mod health;
 pub mod id;

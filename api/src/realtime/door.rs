@@ -17,7 +17,7 @@ use socketioxide::service::SocketIoService;
 use tower_service::Service;
 
 use super::admission::Admitted;
-use crate::origin::GoodOrigin;
+use super::sessions::Sessions;
 
 /// Where the reference's clients look for it.
 pub(crate) const PATH: &str = "/socket.io";
@@ -27,11 +27,14 @@ pub(super) const MAX_MESSAGE_BYTES: u64 = 16 * 1024;
 
 /// The server of Socket.IO: one for all requests.
 #[derive(Clone)]
-pub(super) struct Server(SocketIoService<NotFoundService>);
+pub(super) struct Server {
+    service: SocketIoService<NotFoundService>,
+    sessions: Sessions,
+}
 
 impl Server {
-    pub(super) fn new(service: SocketIoService<NotFoundService>) -> Self {
-        Self(service)
+    pub(super) fn new(service: SocketIoService<NotFoundService>, sessions: Sessions) -> Self {
+        Self { service, sessions }
     }
 }
 
@@ -50,9 +53,6 @@ impl Handler for Door {
         let Some(server) = request.rocket().state::<Server>() else {
             return Outcome::Forward((data, Status::NotFound));
         };
-        if let Outcome::Error((status, _)) = request.guard::<GoodOrigin>().await {
-            return Outcome::Error(status);
-        }
         // Who has a session id was let in when it got that.
         if request.query_value::<&str>("sid").is_none()
             && let Outcome::Error((status, _)) = request.guard::<Admitted>().await
@@ -66,11 +66,16 @@ impl Handler for Door {
     }
 }
 
+/// What the server reads of a request's headers. It keeps them for as long as the connection is open.
+const READ: [&str; 5] = ["authorization", "connection", "content-type", "sec-websocket-key", "upgrade"];
+
 /// The request as the server reads it.
 fn translate<B>(request: &Request<'_>, body: B) -> Option<http::Request<B>> {
     let mut translated = http::Request::builder().method(request.method().as_str()).uri(request.uri().to_string());
-    for header in request.headers().iter() {
-        translated = translated.header(header.name().as_str(), header.value());
+    for header in READ {
+        if let Some(value) = request.headers().get_one(header) {
+            translated = translated.header(header, value);
+        }
     }
     translated.body(body).ok()
 }
@@ -95,9 +100,13 @@ struct Upgrade {
 impl IoHandler for Upgrade {
     async fn io(self: Pin<Box<Self>>, stream: IoStream) -> std::io::Result<()> {
         let Self { mut server, request } = *Pin::into_inner(self);
-        Service::<(IoStream, http::Request<()>)>::call(&mut server.0, (stream, request))
-            .await
-            .map_err(|error| std::io::Error::other(error.to_string()))
+        let session = Service::<(IoStream, http::Request<()>)>::call(&mut server.service, (stream, request));
+        server.sessions.start(async move {
+            if let Err(error) = session.await {
+                tracing::debug!(%error, "a WebSocket of Socket.IO broke");
+            }
+        });
+        Ok(())
     }
 }
 
@@ -111,7 +120,7 @@ async fn poll<'r>(mut server: Server, request: &'r Request<'_>, data: Data<'r>) 
         return Outcome::Error(Status::BadRequest);
     };
     // It cannot fail: its error is `Infallible`.
-    let Ok(answer) = Service::<http::Request<Full<Bytes>>>::call(&mut server.0, translated).await;
+    let Ok(answer) = Service::<http::Request<Full<Bytes>>>::call(&mut server.service, translated).await;
     let (parts, body) = answer.into_parts();
     let Ok(body) = body.collect().await;
     let body = body.to_bytes();

@@ -62,7 +62,7 @@ impl Live {
     /// Opens the feed of who holds the token, after `since` or from now on.
     pub(super) async fn open(&self, holder: Holder, since: Option<i64>) -> Result<Feed, ApiError> {
         let seat = self.hub.join(holder.user_id).map_err(ApiError::TooManySockets)?;
-        let last = self.last_number(&holder).await?;
+        let last = events::last_number(&mut *self.pool.acquire().await?, holder.user_id).await?;
         seat.begin(last);
         let lifetime = (holder.token_expires_at - Utc::now()).to_std().unwrap_or_default();
         Ok(Feed {
@@ -75,10 +75,6 @@ impl Live {
             lost: since.is_some_and(|since| since > last),
             expires: Instant::now() + lifetime,
         })
-    }
-
-    async fn last_number(&self, holder: &Holder) -> Result<i64, sqlx::Error> {
-        Ok(events::last_numbers(&self.pool, &[holder.user_id]).await?.first().map_or(0, |(_, last)| *last))
     }
 }
 
@@ -132,14 +128,15 @@ impl Feed {
     }
 
     async fn next_page(&mut self) -> Result<Vec<Told>, sqlx::Error> {
-        let last = self.live.last_number(&self.holder).await?;
+        let mut connection = self.live.pool.acquire().await?;
+        let last = events::last_number(&mut connection, self.holder.user_id).await?;
         if self.lost || last < self.position {
             return Ok(vec![self.start_afresh(last)]);
         }
         if last == self.position {
             return Ok(Vec::new());
         }
-        let page = news::after(&self.live.pool, &[(self.holder.user_id, self.position)], PAGE).await?;
+        let page = news::after(&mut connection, &[(self.holder.user_id, self.position)], PAGE).await?;
         let mut told = Vec::with_capacity(page.len());
         for news in page {
             // What is missing in between was forgotten because of its age.

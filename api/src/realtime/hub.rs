@@ -124,15 +124,29 @@ impl Hub {
         }
     }
 
-    /// Who has sockets here, and the number of the last event that was handed out.
-    pub(crate) fn positions(&self) -> HashMap<UserId, i64> {
-        self.lock().channels.iter().filter_map(|(user, channel)| Some((*user, channel.position?))).collect()
+    /// Compares what was handed out with numbers of the books: notes who was not told of something, and gives
+    /// those who were told of more.
+    pub(crate) fn compare(&self, numbers: &[(UserId, i64)]) -> Vec<UserId> {
+        let (mut behind, mut ahead) = (Vec::new(), Vec::new());
+        let users = self.lock();
+        for (user, number) in numbers {
+            match users.channels.get(user).and_then(|channel| channel.position) {
+                Some(position) if position < *number => behind.push(*user),
+                Some(position) if position > *number => ahead.push(*user),
+                _ => {}
+            }
+        }
+        drop(users);
+        self.note(behind);
+        ahead
     }
 
-    /// The books have a smaller number than what was handed out: they are other books. All begin from there.
-    pub(crate) fn set_back(&self, user: UserId, position: i64) {
-        if let Some(channel) = self.lock().channels.get_mut(&user) {
-            channel.position = Some(position);
+    /// The last number of a user's books. If more was handed out, these are other books, and all begin from there.
+    pub(crate) fn set_back(&self, user: UserId, last: i64) {
+        if let Some(channel) = self.lock().channels.get_mut(&user)
+            && channel.position > Some(last)
+        {
+            channel.position = Some(last);
             let _ = channel.sender.send(Signal::Look);
         }
     }
@@ -225,6 +239,26 @@ mod tests {
         assert_eq!(seat.signals.len(), WAITING);
     }
 
+    #[tokio::test]
+    async fn who_was_not_told_is_read_and_who_was_told_of_other_books_begins_afresh() {
+        let hub = Hub::new(20);
+        let (ada, bob, eve) = (UserId::new(), UserId::new(), UserId::new());
+        let mut seats = [ada, bob, eve].map(|user| hub.join(user).ok().unwrap());
+        for seat in &seats {
+            seat.begin(6);
+        }
+
+        assert_eq!(hub.compare(&[(ada, 7), (bob, 5), (eve, 6), (UserId::new(), 9)]), [bob]);
+
+        assert_eq!(hub.unread(10), [(ada, 6)]);
+        hub.set_back(bob, 6);
+        hub.set_back(eve, 2);
+        assert_eq!(hears(&mut seats[2]).await, None);
+        hub.note([bob, eve]);
+        assert_eq!(hub.unread(10).into_iter().collect::<HashMap<_, _>>(), HashMap::from([(bob, 6), (eve, 2)]));
+        assert!(seats[1].signals.is_empty());
+    }
+
     #[test]
     fn a_user_has_so_many_places_and_a_left_one_is_free_again() {
         let hub = Hub::new(3);
@@ -236,7 +270,7 @@ mod tests {
 
         drop(seats);
 
-        assert!(hub.positions().is_empty() && hub.unread(10).is_empty());
+        assert!(hub.unread(10).is_empty());
         assert!(hub.join(ada).is_ok());
     }
 }

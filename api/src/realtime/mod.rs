@@ -11,5 +11,6 @@ pub(crate) mod door;
 pub(crate) mod feed;
 pub(crate) mod hub;
 pub(crate) mod relay;
+pub(crate) mod sessions;
 pub(crate) mod socket_io;
 pub(crate) mod websocket;

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::door::{MAX_MESSAGE_BYTES, PATH, Server};
 use super::feed::{Feed, Live, Revoked, Told, count_end};
+use super::sessions::Sessions;
 use crate::auth::guard::{Caller, bearer};
 use crate::auth::tokens::Tokens;
 use crate::error::ApiError;
@@ -25,6 +26,8 @@ use crate::rate_limit::{Connects, RateLimits};
 const SLOW_PAUSE: Duration = Duration::from_millis(100);
 /// Packets that wait for a reader that is slow.
 const WAITING_PACKETS: usize = 64;
+/// Read at once, for each connection; clients send hardly more than a token.
+const READ_BUFFER_BYTES: usize = 1024;
 /// How long a connection may stay that has joined no namespace.
 const JOIN_LIMIT: Duration = Duration::from_secs(10);
 
@@ -49,9 +52,12 @@ type Handover = Arc<Mutex<Option<Feed>>>;
 /// Starts the server with Rocket, and closes its sockets with it.
 pub(crate) fn fairing() -> AdHoc {
     AdHoc::try_on_ignite("Socket.IO", |rocket| async {
-        let (Some(live), Some(tokens), Some(limits)) =
-            (rocket.state::<Live>(), rocket.state::<Tokens>(), rocket.state::<RateLimits>())
-        else {
+        let (Some(live), Some(tokens), Some(limits), Some(sessions)) = (
+            rocket.state::<Live>(),
+            rocket.state::<Tokens>(),
+            rocket.state::<RateLimits>(),
+            rocket.state::<Sessions>().cloned(),
+        ) else {
             return Err(rocket);
         };
         let shared = Shared { live: live.clone(), tokens: tokens.clone(), limits: limits.clone() };
@@ -60,12 +66,13 @@ pub(crate) fn fairing() -> AdHoc {
             .max_payload(MAX_MESSAGE_BYTES)
             .ws_max_message_size(MAX_MESSAGE_BYTES as usize)
             .max_buffer_size(WAITING_PACKETS)
+            .ws_read_buffer_size(READ_BUFFER_BYTES)
             .connect_timeout(JOIN_LIMIT)
             .build_svc();
         namespace(&io, "/orders", EventKind::OrderStatus, &shared);
         namespace(&io, "/payment", EventKind::PaymentStatus, &shared);
         let closing = AdHoc::on_shutdown("Socket.IO", |_| Box::pin(async move { io.close().await }));
-        Ok(rocket.manage(Server::new(service)).attach(closing))
+        Ok(rocket.manage(Server::new(service, sessions)).attach(closing))
     })
 }
 

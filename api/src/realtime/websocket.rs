@@ -13,9 +13,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::admission::Admitted;
 use super::feed::{Feed, Live, Revoked, Told, count_end};
+use super::sessions::Sessions;
 use crate::auth::tickets::SocketHolder;
 use crate::error::ApiError;
-use crate::origin::GoodOrigin;
 
 /// Clients have nothing to say here; what is larger ends the connection.
 const MAX_MESSAGE_BYTES: usize = 1024;
@@ -48,12 +48,12 @@ struct Envelope<'a> {
 /// it is sent first. Without it, the socket begins with what happens from now on.
 #[get("/ws?<since>")]
 pub(crate) async fn open(
-    _origin: GoodOrigin,
     socket: WebSocket,
     _admitted: Admitted,
     holder: SocketHolder,
     since: Option<&str>,
     live: &State<Live>,
+    sessions: &State<Sessions>,
     shutdown: Shutdown,
 ) -> Result<Channel<'static>, ApiError> {
     let since: Option<i64> =
@@ -62,11 +62,10 @@ pub(crate) async fn open(
         })?;
     let feed = live.open(holder.0, since).await?;
     let config = Config { max_message_size: Some(MAX_MESSAGE_BYTES), ..Config::default() };
+    let sessions = sessions.inner().clone();
     Ok(socket.config(config).channel(move |stream| {
-        Box::pin(async move {
-            run(feed, stream, shutdown).await;
-            Ok(())
-        })
+        sessions.start(run(feed, stream, shutdown));
+        Box::pin(async { Ok(()) })
     }))
 }
 

@@ -46,8 +46,9 @@ async fn watch_one(pool: &PgPool, order: OrderId, format: Format, awake: &Notify
     let (owner, mut position) = news::beginning(pool, order).await.map_err(database)?.ok_or_else(|| {
         Failure::new(Exit::NotFound, format!("there is no order {order}")).next("watch all of them with --all")
     })?;
+    let mut connection = pool.acquire().await.map_err(database)?;
     loop {
-        let page = news::after(pool, &[(owner, position)], PAGE).await.map_err(database)?;
+        let page = news::after(&mut connection, &[(owner, position)], PAGE).await.map_err(database)?;
         let more = page.len() == PAGE as usize;
         for news in page {
             position = news.seq;
@@ -67,13 +68,14 @@ async fn watch_one(pool: &PgPool, order: OrderId, format: Format, awake: &Notify
 
 /// Reads again from where something may still appear, and passes over what was shown already.
 async fn watch_all(pool: &PgPool, format: Format, awake: &Notify) -> Result<(), Failure> {
-    let mut settled = events::settled_until(pool).await.map_err(database)?;
+    let mut connection = pool.acquire().await.map_err(database)?;
+    let mut settled = events::settled_until(&mut connection).await.map_err(database)?;
     let mut shown: HashSet<Place> = HashSet::new();
     loop {
-        let settled_now = events::settled_until(pool).await.map_err(database)?;
+        let settled_now = events::settled_until(&mut connection).await.map_err(database)?;
         let mut place = Place::at(settled);
         loop {
-            let page = news::of_all(pool, place, PAGE).await.map_err(database)?;
+            let page = news::of_all(&mut connection, place, PAGE).await.map_err(database)?;
             let more = page.len() == PAGE as usize;
             for news in page {
                 place = news.place();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::status::OrderStatus;
 use super::{Order, queries};
@@ -56,16 +56,22 @@ struct Told<'a> {
 ///
 /// # Errors
 /// When the database refuses, or holds an event that cannot be read.
-pub async fn after(pool: &PgPool, positions: &[(UserId, i64)], limit: u32) -> Result<Vec<News>, sqlx::Error> {
-    of(pool, events::after(pool, positions, limit).await?).await
+pub async fn after(
+    connection: &mut PgConnection,
+    positions: &[(UserId, i64)],
+    limit: u32,
+) -> Result<Vec<News>, sqlx::Error> {
+    let events = events::after(&mut *connection, positions, limit).await?;
+    of(connection, events).await
 }
 
 /// All users' news after a place, oldest first, and so many at most; see [`events::of_all`].
 ///
 /// # Errors
 /// When the database refuses, or holds an event that cannot be read.
-pub async fn of_all(pool: &PgPool, after: Place, limit: u32) -> Result<Vec<News>, sqlx::Error> {
-    of(pool, events::of_all(pool, after, limit).await?).await
+pub async fn of_all(connection: &mut PgConnection, after: Place, limit: u32) -> Result<Vec<News>, sqlx::Error> {
+    let events = events::of_all(&mut *connection, after, limit).await?;
+    of(connection, events).await
 }
 
 /// Whose an order is, and the number after which the news of it begin. `None` when there is no such order.
@@ -85,12 +91,12 @@ pub async fn beginning(pool: &PgPool, order: OrderId) -> Result<Option<(UserId, 
 }
 
 /// Events as news. The orders are read for all of them at once.
-async fn of(pool: &PgPool, events: Vec<Event>) -> Result<Vec<News>, sqlx::Error> {
+async fn of(connection: &mut PgConnection, events: Vec<Event>) -> Result<Vec<News>, sqlx::Error> {
     let mut ids: Vec<OrderId> =
         events.iter().filter(|event| event.kind == EventKind::OrderStatus).map(|event| event.order_id).collect();
     ids.sort_unstable();
     ids.dedup();
-    let orders = if ids.is_empty() { Vec::new() } else { queries::find_all(pool, &ids).await? };
+    let orders = if ids.is_empty() { Vec::new() } else { queries::find_all(connection, &ids).await? };
     let mut orders: HashMap<OrderId, Order> = orders.into_iter().map(|order| (order.id, order)).collect();
     let unreadable = |error: serde_json::Error| sqlx::Error::Decode(error.into());
     let mut news = Vec::with_capacity(events.len());

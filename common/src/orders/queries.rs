@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::{PgPool, QueryBuilder};
+use sqlx::{PgConnection, PgPool, QueryBuilder};
 
 use super::status::OrderStatus;
 use super::{Order, OrderItem};
@@ -75,11 +75,18 @@ pub async fn list(pool: &PgPool, owner: UserId, page: &PageRequest<OrderColumn>)
         query.push(", id ").push(direction);
     }
     query.push(" LIMIT ").push_bind(i64::from(page.take) + 1).push(" OFFSET ").push_bind(i64::from(page.skip));
-    let rows = query.build_query_as().fetch_all(pool).await?;
-    let total =
-        sqlx::query_scalar("SELECT count(*) FROM orders WHERE user_id = $1").bind(owner).fetch_one(pool).await?;
+    let mut connection = pool.acquire().await?;
+    let rows = query.build_query_as().fetch_all(&mut *connection).await?;
+    let total = sqlx::query_scalar("SELECT count(*) FROM orders WHERE user_id = $1")
+        .bind(owner)
+        .fetch_one(&mut *connection)
+        .await?;
     let page = Page::from_one_more(rows, page.take, total);
-    Ok(Page { items: with_items(pool, page.items).await?, has_next_page: page.has_next_page, total_count: total })
+    Ok(Page {
+        items: with_items(&mut connection, page.items).await?,
+        has_next_page: page.has_next_page,
+        total_count: total,
+    })
 }
 
 /// The order, if it is this user's.
@@ -87,30 +94,31 @@ pub async fn list(pool: &PgPool, owner: UserId, page: &PageRequest<OrderColumn>)
 /// # Errors
 /// When the database refuses.
 pub async fn find(pool: &PgPool, owner: UserId, id: OrderId) -> Result<Option<Order>, sqlx::Error> {
+    let mut connection = pool.acquire().await?;
     let rows = sqlx::query_as(
         "SELECT id, status, total_minor, currency, payment_method, created_at, updated_at
          FROM orders WHERE id = $1 AND user_id = $2",
     )
     .bind(id)
     .bind(owner)
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
-    Ok(with_items(pool, rows).await?.pop())
+    Ok(with_items(&mut connection, rows).await?.pop())
 }
 
 /// Those orders, whoever's they are, in no particular order.
-pub(super) async fn find_all(pool: &PgPool, ids: &[OrderId]) -> Result<Vec<Order>, sqlx::Error> {
+pub(super) async fn find_all(connection: &mut PgConnection, ids: &[OrderId]) -> Result<Vec<Order>, sqlx::Error> {
     let rows = sqlx::query_as(
         "SELECT id, status, total_minor, currency, payment_method, created_at, updated_at
          FROM orders WHERE id = ANY($1)",
     )
     .bind(ids)
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
-    with_items(pool, rows).await
+    with_items(connection, rows).await
 }
 
-async fn with_items(pool: &PgPool, rows: Vec<OrderRow>) -> Result<Vec<Order>, sqlx::Error> {
+async fn with_items(connection: &mut PgConnection, rows: Vec<OrderRow>) -> Result<Vec<Order>, sqlx::Error> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -122,7 +130,7 @@ async fn with_items(pool: &PgPool, rows: Vec<OrderRow>) -> Result<Vec<Order>, sq
          WHERE i.order_id = ANY($1) ORDER BY i.order_id, i.line",
     )
     .bind(&ids)
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     let mut by_order: HashMap<OrderId, Vec<OrderItem>> = HashMap::new();
     for row in items {
