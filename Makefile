@@ -4,14 +4,14 @@ SHELL := /bin/sh
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SHOPCTL := $(TARGET)/debug/shopctl
 
-.PHONY: up test check build chaos chaos-proof chaos-programs model coverage
+.PHONY: up test check build clients chaos chaos-proof chaos-programs model coverage bench-live
 
 ## Run the whole shop on port 3000, in the foreground. Missing servers are installed.
 up: build
 	$(SHOPCTL) up --yes $(UP)
 
 ## Run every test against private servers on free ports. Needs nothing running, disturbs nothing that is.
-test: build chaos-programs
+test: build chaos-programs clients
 	$(SHOPCTL) services run --yes -- cargo test --workspace --locked $(TEST)
 
 ## What is checked besides the tests: format, lints, docs, dependencies, and that a normal build has no faults on purpose.
@@ -45,8 +45,18 @@ coverage: build
 		cargo tarpaulin --workspace --locked --engine llvm --skip-clean --timeout 300 \
 		--target-dir $(TARGET)/coverage --out stdout $(COVERAGE)
 
+## Live status beside a socket.io server on Node: some ten minutes, on a machine that has nothing else to do.
+bench-live: build
+	cargo build --release --locked -p shop-api -p live
+	npm ci --prefix bench/live/rival
+	$(SHOPCTL) services run --yes -- $(TARGET)/release/live --programs $(TARGET)/release $(LIVE)
+
 build:
-	cargo build --workspace --bins --locked
+	cargo build --workspace --bins --examples --locked
+
+# What the tests of clients need besides: Node, Chromium, websocat.
+clients:
+	e2e/clients/install.sh
 
 # The api and the worker with failpoints and planted bugs, under names of their own.
 chaos-programs:
