@@ -26,7 +26,7 @@ const WATCHERS: usize = 2;
 const EVENTS: Duration = Duration::from_secs(10);
 /// Orders that are sent again at the end, of those with an answer and of those without.
 const REPLAYS: usize = 40;
-/// How long a round may take in all.
+/// How long a round may take besides its faults.
 const LONGEST: Duration = Duration::from_secs(240);
 
 /// What a round does. The same plan gives the same schedule of faults and orders, but not the same interleaving.
@@ -52,14 +52,14 @@ pub struct Outcome {
 /// Plays a round. What makes the rig itself fail is a violation as well: it could not look.
 pub async fn play(stage: &Arc<Stage>, plan: &Plan, tally: &Arc<Tally>) -> Outcome {
     let journal = Arc::new(Journal::default());
-    match timeout(LONGEST, play_through(stage, plan, tally, &journal)).await {
+    match timeout(LONGEST + plan.length, play_through(stage, plan, tally, &journal)).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(error)) => {
             journal.violation(format!("the rig failed: {error:#}"));
             Outcome { recovery: None, violations: journal.violations() }
         }
         Err(_) => {
-            journal.violation(format!("the round has not ended after {LONGEST:?}"));
+            journal.violation(format!("the round has not ended {LONGEST:?} after its faults"));
             Outcome { recovery: None, violations: journal.violations() }
         }
     }

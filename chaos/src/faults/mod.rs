@@ -6,6 +6,7 @@ mod migrations;
 mod network;
 mod processes;
 mod servers;
+mod sockets;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -45,6 +46,8 @@ pub enum Fault {
     F10,
     /// Two migrations at once, killed in the middle; a schema that is ahead of the programs
     F11,
+    /// Crowds of sockets that come back at once, and sockets that never read
+    F12,
 }
 
 impl Fault {
@@ -70,6 +73,7 @@ impl Fault {
             Self::F9 => &["disks filled"],
             Self::F10 => &["poison jobs"],
             Self::F11 => &["migrations killed"],
+            Self::F12 => &["sockets that came back"],
         }
     }
 
@@ -81,7 +85,7 @@ impl Fault {
 
     /// Whether a worker loses its life, or its connections, by it. Where none does, no job may be taken from one.
     pub fn takes_workers(self) -> bool {
-        !matches!(self, Self::F1 | Self::F4 | Self::F5 | Self::F7)
+        !matches!(self, Self::F1 | Self::F4 | Self::F5 | Self::F7 | Self::F12)
     }
 }
 
@@ -154,5 +158,6 @@ pub async fn inject(fault: Fault, scene: Scene, seed: u64) -> anyhow::Result<()>
         Fault::F9 => servers::fill_disks(scene, rng).await,
         Fault::F10 => gateway::poison_and_outage(scene, rng).await,
         Fault::F11 => migrations::race(scene, rng).await,
+        Fault::F12 => sockets::crowd(scene, rng).await,
     }
 }
