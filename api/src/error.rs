@@ -65,6 +65,8 @@ pub(crate) enum ApiError {
     RateLimited(u64),
     #[error("this user has {0} sockets open on this server already, close one first")]
     TooManySockets(usize),
+    #[error("too many sockets are being opened, connect again in {0} seconds")]
+    TooManyConnects(u64),
     #[error("the shop is busy, send the request again in a second; nothing was done")]
     Overloaded,
     #[error(
@@ -126,7 +128,7 @@ impl ApiError {
             Self::OrderAlreadyEnded(_) => (Status::Conflict, "order_already_ended"),
             Self::RateLimited(_) => (Status::TooManyRequests, "rate_limited"),
             Self::TooManySockets(_) => (Status::TooManyRequests, "too_many_sockets"),
-            Self::Overloaded => (Status::ServiceUnavailable, "overloaded"),
+            Self::TooManyConnects(_) | Self::Overloaded => (Status::ServiceUnavailable, "overloaded"),
             Self::Unavailable => (Status::ServiceUnavailable, "database_unavailable"),
             Self::OutcomeUnknown => (Status::ServiceUnavailable, "outcome_unknown"),
             Self::Internal(_) => (Status::InternalServerError, "internal_error"),
@@ -147,7 +149,7 @@ impl ApiError {
     /// After how many seconds another try makes sense.
     fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::RateLimited(seconds) => Some(*seconds),
+            Self::RateLimited(seconds) | Self::TooManyConnects(seconds) => Some(*seconds),
             Self::KeyInFlight | Self::ChargeInFlight | Self::Overloaded | Self::Unavailable | Self::OutcomeUnknown => {
                 Some(1)
             }

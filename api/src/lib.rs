@@ -40,11 +40,13 @@ use crate::db::{Db, RedisDb};
 use crate::in_flight::InFlight;
 use crate::origin::{Cors, Origins};
 use crate::rate_limit::RateLimits;
-use crate::realtime::admission::Turnstile;
 use crate::realtime::feed::Live;
 use crate::realtime::hub::Hub;
 use crate::realtime::sessions::{self, Sessions};
 use crate::realtime::{door, socket_io};
+
+/// How long connections to PostgreSQL may take to end, when everything else has.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// Why the server cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -66,11 +68,11 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
     let hasher = Hasher::new(&settings.auth).map_err(BootError::Threads)?;
     let limits = RateLimits::new(&settings.rate_limits);
     let relay = realtime::relay::fairing(settings.databases.redis.clone());
-    let revocations = revocation::fairing(settings.auth.token_seconds);
+    let revocations = revocation::fairing();
     let origins = Origins::new(&settings.live.origins);
     let sessions = Sessions::default();
     let hub = Hub::new(settings.live.sockets_per_user);
-    let slow_reader = Duration::from_millis(settings.live.slow_reader_ms);
+    let live = settings.live.clone();
     let figment = Figment::from(rocket::Config::default()).merge(figment);
     Ok(rocket::custom(figment)
         .manage(tokens)
@@ -82,7 +84,6 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
         .manage(Revocations::default())
         .manage(sessions.clone())
         .manage(origins.clone())
-        .manage(Turnstile::new(settings.live.connects_per_second))
         .manage(TicketTime(Duration::from_secs(settings.live.ticket_seconds)))
         .attach(requests::Requests)
         .attach(Cors(origins))
@@ -92,7 +93,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
         .attach(AdHoc::try_on_ignite("Placement", move |rocket| open_placement(rocket, settings)))
         .attach(AdHoc::try_on_ignite("Default admin", refuse_default_admin))
         .attach(rate_limit::forgetting())
-        .attach(AdHoc::try_on_ignite("Live status", move |rocket| share_live(rocket, slow_reader)))
+        .attach(AdHoc::try_on_ignite("Live status", move |rocket| share_live(rocket, live)))
         .attach(revocations)
         .attach(relay)
         .attach(socket_io::fairing())
@@ -136,7 +137,8 @@ pub async fn run(figment: Figment, settings: Settings, metrics: PrometheusHandle
     match rocket(figment, settings, metrics)?.launch().await {
         Ok(rocket) => {
             if let Some(db) = Db::fetch(&rocket) {
-                db.pool().close().await;
+                // A connection that went silent does not come back by itself.
+                let _ = tokio::time::timeout(CLOSING, db.pool().close()).await;
             }
             Ok(())
         }
@@ -164,13 +166,13 @@ async fn open_placement(rocket: Rocket<Build>, settings: Settings) -> Result<Roc
 }
 
 /// What all sockets share.
-async fn share_live(rocket: Rocket<Build>, slow_reader: Duration) -> Result<Rocket<Build>, Rocket<Build>> {
+async fn share_live(rocket: Rocket<Build>, settings: config::Live) -> Result<Rocket<Build>, Rocket<Build>> {
     let (Some(db), Some(hub), Some(revocations)) =
         (Db::fetch(&rocket), rocket.state::<Hub>(), rocket.state::<Revocations>())
     else {
         return Err(rocket);
     };
-    let live = Live::new(db.pool().clone(), hub.clone(), revocations.clone(), slow_reader);
+    let live = Live::new(db.pool().clone(), hub.clone(), revocations.clone(), &settings);
     Ok(rocket.manage(live))
 }
 

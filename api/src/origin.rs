@@ -55,10 +55,11 @@ impl Fairing for Cors {
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
+        // Whether or not there is an origin: what is kept by a cache on the way must not be given to a page without it.
+        response.adjoin_header(Header::new("Vary", "Origin"));
         let Ok(Some(origin)) = self.0.check(request) else { return };
         response.set_header(Header::new("Access-Control-Allow-Origin", origin.to_owned()));
         response.set_header(Header::new("Access-Control-Expose-Headers", READ));
-        response.adjoin_header(Header::new("Vary", "Origin"));
         if request.method() == rocket::http::Method::Options {
             response.set_header(Header::new("Access-Control-Allow-Methods", METHODS));
             response.set_header(Header::new("Access-Control-Allow-Headers", SENT));

@@ -28,6 +28,7 @@ pub(crate) struct RateLimits(Option<Arc<Limiters>>);
 pub(crate) struct Limiters {
     login: DefaultKeyedRateLimiter<String>,
     register: DefaultKeyedRateLimiter<String>,
+    knocks: DefaultKeyedRateLimiter<String>,
     connects: DefaultKeyedRateLimiter<String>,
     writes: DefaultKeyedRateLimiter<String>,
 }
@@ -52,6 +53,7 @@ impl RateLimits {
             Arc::new(Limiters {
                 login: limiter(settings.login_per_minute),
                 register: limiter(settings.register_per_minute),
+                knocks: limiter(settings.knocks_per_minute),
                 connects: limiter(settings.connects_per_minute),
                 writes: limiter(settings.writes_per_minute),
             })
@@ -70,6 +72,7 @@ pub(crate) trait Group: Send + Sync + 'static {
 
 pub(crate) enum Login {}
 pub(crate) enum Register {}
+pub(crate) enum Knocks {}
 pub(crate) enum Connects {}
 pub(crate) enum Writes {}
 
@@ -85,9 +88,13 @@ impl Group for Register {
     }
 }
 
-impl Group for Connects {
-    const BY_USER: bool = true;
+impl Group for Knocks {
+    fn limiter(limiters: &Limiters) -> &DefaultKeyedRateLimiter<String> {
+        &limiters.knocks
+    }
+}
 
+impl Group for Connects {
     fn limiter(limiters: &Limiters) -> &DefaultKeyedRateLimiter<String> {
         &limiters.connects
     }
@@ -128,7 +135,8 @@ pub(crate) fn forgetting() -> AdHoc {
             let limiters = Arc::clone(limiters);
             tokio::spawn(async move {
                 while tokio::time::timeout(FORGET_EVERY, &mut shutdown).await.is_err() {
-                    for limiter in [&limiters.login, &limiters.register, &limiters.connects, &limiters.writes] {
+                    let Limiters { login, register, knocks, connects, writes } = &*limiters;
+                    for limiter in [login, register, knocks, connects, writes] {
                         limiter.retain_recent();
                     }
                 }

@@ -212,7 +212,9 @@ pub struct RateLimits {
     pub login_per_minute: u32,
     /// `POST /register`.
     pub register_per_minute: u32,
-    /// Sockets that are opened.
+    /// Tries to open a socket, by address.
+    pub knocks_per_minute: u32,
+    /// Sockets that are opened, by user.
     pub connects_per_minute: u32,
     /// Everything else that writes.
     pub writes_per_minute: u32,

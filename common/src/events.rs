@@ -103,6 +103,13 @@ pub struct Event {
     pub created_at: Timestamp,
 }
 
+impl Event {
+    /// Where it is in the log of all users.
+    pub fn place(&self) -> Place {
+        Place { time: self.created_at, user_id: self.user_id, seq: self.seq }
+    }
+}
+
 /// The events of each user after a number, oldest first, and so many of each at most.
 ///
 /// # Errors
@@ -164,16 +171,20 @@ pub async fn of_all(connection: &mut PgConnection, after: Place, limit: u32) -> 
     .await
 }
 
-/// The time before which no more events appear: when the oldest transaction began that has not ended. At most a
-/// minute ago, since the shop's own transactions are ended by their time limits before that.
+/// A time before which no more events appear: a second before the oldest transaction began that has not ended. (A
+/// transaction is seen here a moment later than it takes its time.) Those that have written nothing for a minute do not
+/// count, and ten minutes ago is the earliest: the shop's own transactions write at once, and end within their time limits.
+///
+/// All programs of a shop have to be one role, or members of `pg_read_all_stats`: PostgreSQL hides the sessions of others.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn settled_until(connection: &mut PgConnection) -> Result<Timestamp, sqlx::Error> {
     sqlx::query_scalar(
-        "SELECT greatest(coalesce(min(xact_start), clock_timestamp()), clock_timestamp() - interval '1 minute')
+        "SELECT greatest(least(min(xact_start), now()) - interval '1 second', now() - interval '10 minutes')
          FROM pg_stat_activity
-         WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()",
+         WHERE datname = current_database() AND pid <> pg_backend_pid()
+           AND (backend_xid IS NOT NULL OR xact_start > now() - interval '1 minute')",
     )
     .fetch_one(connection)
     .await

@@ -10,8 +10,10 @@ use futures::{SinkExt, StreamExt};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shop_common::db::MIGRATOR;
+use shop_common::events::{self, EventKind, NewEvent};
+use shop_common::id::OrderId;
 use shop_common::seed;
-use shop_e2e::{Caller, read};
+use shop_e2e::{Caller, eventually, read};
 use shop_testkit::binaries::{Api, Environment};
 use sqlx::PgPool;
 use tokio::net::TcpStream;
@@ -40,7 +42,7 @@ impl Client {
     }
 
     async fn send(&mut self, packet: String) {
-        self.0.send(Message::Text(packet)).await.unwrap();
+        self.0.send(Message::text(packet)).await.unwrap();
     }
 
     /// The next packet that is no ping.
@@ -48,7 +50,7 @@ impl Client {
         loop {
             match timeout(PATIENCE, self.0.next()).await.expect("a packet in time") {
                 Some(Ok(Message::Text(ping))) if ping == "2" => self.send("3".to_owned()).await,
-                Some(Ok(Message::Text(packet))) => return packet,
+                Some(Ok(Message::Text(packet))) => return packet.to_string(),
                 Some(Ok(_)) => {}
                 other => panic!("the connection broke: {other:?}"),
             }
@@ -151,7 +153,9 @@ async fn nobody_joins_a_namespace_without_a_good_token_and_nobody_hears_of_other
     for (auth, code) in [
         (json!({}), "token_missing"),
         (json!({ "token": "garbage" }), "token_invalid"),
-        (json!({ "token": 7 }), "token_missing"),
+        (json!({ "token": 7 }), "invalid_parameter"),
+        (json!({ "token": bob.token(), "since": "7" }), "invalid_parameter"),
+        (json!({ "token": bob.token(), "since": -1 }), "invalid_parameter"),
     ] {
         let refused = client.join("/orders", auth).await;
         assert_eq!(refused, format!("44/orders,{}", json!({ "message": code })));
@@ -203,4 +207,55 @@ async fn a_number_that_is_too_old_or_from_other_books_is_told_to_start_afresh(po
     let auth = json!({ "token": ada.token(), "since": 99 });
     assert!(client.join("/orders", auth).await.starts_with("40/orders,"));
     assert_eq!(client.next().await, r#"42/orders,["resync",0]"#);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_reader_that_takes_nothing_is_dropped_and_comes_back_to_what_it_missed(pool: PgPool) {
+    let shop = Environment::new(&pool).with("ROCKET_LIVE", "{slow_reader_ms=300}");
+    let (api, _worker) = (shop.api(), shop.worker());
+    let mug = mug(&pool, &api).await;
+    let ada = Caller::customer(&api.url, "ada").await;
+    let placed = ada.order(&mug, 1, "pm_sim_success").await;
+    let id = placed.json["id"].as_str().unwrap();
+    ada.order_becomes(id, "COMPLETED").await;
+    let order: OrderId = id.parse().unwrap();
+    let user = sqlx::query_scalar("SELECT user_id FROM orders WHERE id = $1").bind(order).fetch_one(&pool).await;
+    // More than the buffers of both kernels and the packets that may wait.
+    let large = NewEvent {
+        user_id: user.unwrap(),
+        order_id: order,
+        kind: EventKind::PaymentStatus,
+        data: json!({ "status": "x".repeat(100_000) }),
+    };
+    events::append(&mut pool.acquire().await.unwrap(), &vec![large; 300]).await.unwrap();
+
+    let mut client = Client::connect(&api).await;
+    let auth = |since: i64| json!({ "token": ada.token(), "since": since });
+    client.send(format!("40/payment,{}", auth(0))).await;
+    eventually("the server gives up", async || {
+        let metrics = Caller::nobody(&api.url).get("/metrics").await.text;
+        metrics.contains(r#"shop_live_sockets_ended_total{reason="slow_reader"} 1"#)
+    })
+    .await;
+
+    // What is read now ends: with words, or with the connection.
+    let mut last = 0;
+    let mut ended = false;
+    while !ended {
+        match timeout(PATIENCE, client.0.next()).await.expect("an end in time") {
+            Some(Ok(Message::Text(packet))) if packet.starts_with("42/payment,[\"status\"") => {
+                last = status(&packet, "/payment").1;
+            }
+            Some(Ok(Message::Text(packet))) => ended = packet == "41/payment,",
+            Some(Ok(_)) => {}
+            _ => ended = true,
+        }
+    }
+    assert!(last < 304);
+
+    let mut again = Client::connect(&api).await;
+    assert!(again.join("/payment", auth(last)).await.starts_with("40/payment,"));
+    for number in last.max(4) + 1..=304 {
+        assert_eq!(status(&again.next().await, "/payment").1, number);
+    }
 }

@@ -194,7 +194,7 @@ async fn a_socket_ends_with_its_token_with_a_large_message_and_with_the_server(p
     let api = shop.api();
     let ada = Caller::login(&api.url, "ada@example.com", shop_e2e::PASSWORD).await;
     let mut socket = connect(&api, &ada, "").await.unwrap();
-    socket.send(Message::Text("x".repeat(5000))).await.unwrap();
+    socket.send(Message::text("x".repeat(5000))).await.unwrap();
     assert_eq!(next(&mut socket).await, Err(1002));
 
     let mut socket = connect(&api, &ada, "").await.unwrap();
@@ -272,7 +272,7 @@ async fn revoked_tokens_and_what_they_have_opened_end_and_a_new_login_is_good(po
     let late = shop.api();
     assert_eq!(ada.at(&late.url).get("/orders").await.json["code"], "token_revoked");
     assert_eq!(bob.get("/orders").await.status, 200);
-    bobs.send(Message::Ping(Vec::new())).await.unwrap();
+    bobs.send(Message::Ping(Default::default())).await.unwrap();
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
@@ -378,34 +378,52 @@ async fn a_reader_that_takes_nothing_is_dropped_with_a_reason(pool: PgPool) {
     assert_eq!(end.await, 1008);
 }
 
+/// As many sockets as each customer may have, all opened at once.
+async fn everybody(api: &Api, customers: &[Caller], query: &str) -> Vec<Socket> {
+    let each = customers.iter().flat_map(|customer| (0..20).map(move |_| customer));
+    join_all(each.map(async |customer| connect(api, customer, query).await.unwrap())).await
+}
+
 #[sqlx::test(migrator = "MIGRATOR")]
-async fn a_crowd_that_comes_back_at_once_is_let_in_bit_by_bit_and_misses_nothing(pool: PgPool) {
-    let shop = environment(&pool).with("ROCKET_LIVE", "{connects_per_second=100}");
+async fn a_crowd_that_comes_back_at_once_is_let_in_and_misses_nothing(pool: PgPool) {
+    let shop = environment(&pool).with("ROCKET_LIVE", "{connects_per_second=200}");
     let (api, other_api, _worker) = (shop.api(), shop.api(), shop.worker());
     let mug = mug(&pool, &api).await;
     let url = api.url.as_str();
     let customers = join_all((0..15).map(|n| async move { Caller::customer(url, &n.to_string()).await })).await;
+    let crowd = everybody(&api, &customers, "").await;
     for customer in &customers {
         customer.order(&mug, 1, "pm_sim_success").await;
     }
 
     api.process.kill();
-    let come_back = async |customer: &Caller| {
-        let mut turned_away = 0;
+    drop(crowd);
+    let back = everybody(&other_api, &customers, "?since=0").await;
+
+    for mut socket in back {
+        assert_eq!(numbers(&until(&mut socket, "COMPLETED").await), [1, 2, 3, 4]);
+    }
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn who_would_wait_too_long_to_be_let_in_is_told_when_to_come_back(pool: PgPool) {
+    let api = environment(&pool).with("ROCKET_LIVE", "{connects_per_second=1}").api();
+    let ada = Caller::customer(&api.url, "ada").await;
+    let crowd = join_all((0..11).map(|_| connect(&api, &ada, "")));
+    let turned_away = async {
         loop {
-            match connect(&other_api, customer, "?since=0").await {
-                Ok(mut socket) => return (turned_away, numbers(&until(&mut socket, "COMPLETED").await)),
-                Err(Error::Http(answer)) if answer.status() == 503 => turned_away += 1,
-                Err(error) => panic!("{error}"),
+            if let Err(Error::Http(answer)) = connect(&api, &ada, "").await {
+                return answer;
             }
-            // As the answer says.
-            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
-    let crowd = join_all(customers.iter().flat_map(|customer| (0..20).map(move |_| customer)).map(come_back)).await;
+    let answer = tokio::select! {
+        answer = turned_away => answer,
+        _ = crowd => panic!("everybody was let in"),
+    };
 
-    assert!(crowd.iter().any(|(turned_away, _)| *turned_away > 0));
-    for (_, seen) in crowd {
-        assert_eq!(seen, [1, 2, 3, 4]);
-    }
+    let problem: Value = serde_json::from_slice(answer.body().as_deref().unwrap()).unwrap();
+    assert_eq!((answer.status().as_u16(), &problem["code"]), (503, &json!("overloaded")));
+    let wait: u64 = answer.headers()["Retry-After"].to_str().unwrap().parse().unwrap();
+    assert!((10..=12).contains(&wait), "{wait}");
 }

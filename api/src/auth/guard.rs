@@ -35,9 +35,7 @@ impl Caller {
     pub(crate) fn with_token(tokens: &Tokens, revocations: &Revocations, token: &str) -> Result<Self, ApiError> {
         let claims = tokens.check(token)?;
         let holder = claims.holder();
-        if !revocations.allow(&holder) {
-            return Err(ApiError::TokenRevoked);
-        }
+        revocations.check(&holder)?;
         Ok(Self { id: claims.sub, role: claims.role, holder })
     }
 }

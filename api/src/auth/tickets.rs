@@ -58,10 +58,8 @@ impl SocketHolder {
             return Err(ApiError::TicketInvalid);
         };
         let holder = tickets::redeem(db.pool(), ticket).await?.ok_or(ApiError::TicketInvalid)?;
-        match request.rocket().state::<Revocations>() {
-            Some(revocations) if revocations.allow(&holder) => Ok(holder),
-            _ => Err(ApiError::TokenRevoked),
-        }
+        request.rocket().state::<Revocations>().ok_or(ApiError::TicketInvalid)?.check(&holder)?;
+        Ok(holder)
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::io::Cursor;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use engineioxide::service::NotFoundService;
@@ -16,8 +17,8 @@ use rocket::{Data, Request, Response};
 use socketioxide::service::SocketIoService;
 use tower_service::Service;
 
-use super::admission::Admitted;
-use super::sessions::Sessions;
+use super::admission::Knock;
+use super::impatient::Impatient;
 
 /// Where the reference's clients look for it.
 pub(crate) const PATH: &str = "/socket.io";
@@ -29,12 +30,13 @@ pub(super) const MAX_MESSAGE_BYTES: u64 = 16 * 1024;
 #[derive(Clone)]
 pub(super) struct Server {
     service: SocketIoService<NotFoundService>,
-    sessions: Sessions,
+    /// How long a peer may take nothing before its connection breaks.
+    patience: Duration,
 }
 
 impl Server {
-    pub(super) fn new(service: SocketIoService<NotFoundService>, sessions: Sessions) -> Self {
-        Self { service, sessions }
+    pub(super) fn new(service: SocketIoService<NotFoundService>, patience: Duration) -> Self {
+        Self { service, patience }
     }
 }
 
@@ -53,10 +55,11 @@ impl Handler for Door {
         let Some(server) = request.rocket().state::<Server>() else {
             return Outcome::Forward((data, Status::NotFound));
         };
-        // Who has a session id was let in when it got that.
-        if request.query_value::<&str>("sid").is_none()
-            && let Outcome::Error((status, _)) = request.guard::<Admitted>().await
-        {
+        // Who has a session id was let in when it got that. The server's own way to look for one: if this
+        // one found an id where that one does not, a new session would get past the limits.
+        let query = request.uri().query().map_or("", |query| query.as_str());
+        let has_session = query.split('&').any(|parameter| parameter.starts_with("sid="));
+        if !has_session && let Outcome::Error((status, _)) = request.guard::<Knock>().await {
             return Outcome::Error(status);
         }
         match request.guard::<rocket_ws::WebSocket>().await {
@@ -90,6 +93,8 @@ fn upgrade<'r>(server: Server, request: &Request<'_>, accept_key: String) -> Rou
     Outcome::Success(response.finalize())
 }
 
+type Stream = Impatient<IoStream>;
+
 /// An upgraded connection on its way to the server.
 struct Upgrade {
     server: Server,
@@ -100,12 +105,11 @@ struct Upgrade {
 impl IoHandler for Upgrade {
     async fn io(self: Pin<Box<Self>>, stream: IoStream) -> std::io::Result<()> {
         let Self { mut server, request } = *Pin::into_inner(self);
-        let session = Service::<(IoStream, http::Request<()>)>::call(&mut server.service, (stream, request));
-        server.sessions.start(async move {
-            if let Err(error) = session.await {
-                tracing::debug!(%error, "a WebSocket of Socket.IO broke");
-            }
-        });
+        let stream = Impatient::new(stream, server.patience);
+        // It goes on in tasks of its own, and does not wait for the end.
+        if let Err(error) = Service::<(Stream, http::Request<()>)>::call(&mut server.service, (stream, request)).await {
+            tracing::debug!(%error, "a WebSocket of Socket.IO was not opened");
+        }
         Ok(())
     }
 }

@@ -4,18 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use shop_common::events;
 use shop_common::orders::news::{self, News};
 use shop_common::users::tickets::Holder;
+use shop_common::{config, events};
 use sqlx::PgPool;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
+use super::admission::Turnstile;
 use super::hub::{Hub, Seat, Signal};
 use crate::auth::revocation::Revocations;
 use crate::error::ApiError;
 
-/// Events that are read at once.
-pub(super) const PAGE: u32 = 100;
+/// Events that are read at once; each may have a whole order in it.
+pub(super) const PAGE: u32 = 20;
+/// How long the table may take to answer.
+const READ_LIMIT: Duration = Duration::from_secs(10);
 /// How long to wait before the table is read again after PostgreSQL did not answer.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
@@ -25,8 +28,9 @@ pub(crate) struct Live {
     pub(super) pool: PgPool,
     pub(super) hub: Hub,
     pub(super) revocations: Revocations,
+    turnstile: Arc<Turnstile>,
     /// How long a reader may take for one message.
-    slow_reader: Duration,
+    pub(super) slow_reader: Duration,
 }
 
 /// Where a socket is in its user's events.
@@ -55,14 +59,22 @@ pub(super) enum Told {
 pub(super) struct Revoked;
 
 impl Live {
-    pub(crate) fn new(pool: PgPool, hub: Hub, revocations: Revocations, slow_reader: Duration) -> Self {
-        Self { pool, hub, revocations, slow_reader }
+    pub(crate) fn new(pool: PgPool, hub: Hub, revocations: Revocations, settings: &config::Live) -> Self {
+        Self {
+            pool,
+            hub,
+            revocations,
+            turnstile: Arc::new(Turnstile::new(settings.connects_per_second)),
+            slow_reader: Duration::from_millis(settings.slow_reader_ms),
+        }
     }
 
-    /// Opens the feed of who holds the token, after `since` or from now on.
+    /// Opens the feed of who holds the token, after `since` or from now on, when it is its turn.
     pub(super) async fn open(&self, holder: Holder, since: Option<i64>) -> Result<Feed, ApiError> {
+        self.turnstile.pass().await?;
         let seat = self.hub.join(holder.user_id).map_err(ApiError::TooManySockets)?;
-        let last = events::last_number(&mut *self.pool.acquire().await?, holder.user_id).await?;
+        let last = async { events::last_number(&mut *self.pool.acquire().await?, holder.user_id).await };
+        let last = timeout(READ_LIMIT, last).await.map_err(|_| ApiError::Unavailable)??;
         seat.begin(last);
         let lifetime = (holder.token_expires_at - Utc::now()).to_std().unwrap_or_default();
         Ok(Feed {
@@ -87,6 +99,11 @@ impl Feed {
     /// How long a reader may take for one message before it is dropped.
     pub(super) fn slow_reader(&self) -> Duration {
         self.live.slow_reader
+    }
+
+    /// Whether the token still counts.
+    pub(super) fn check_token(&self) -> Result<(), Revoked> {
+        if self.live.revocations.revoked(&self.holder) { Err(Revoked) } else { Ok(()) }
     }
 
     /// Waits until there may be something to send. May be dropped and called again.
@@ -115,16 +132,16 @@ impl Feed {
 
     /// Reads the table after the position.
     async fn read(&mut self) -> Result<Vec<Told>, Revoked> {
-        if !self.live.revocations.allow(&self.holder) {
-            return Err(Revoked);
-        }
+        self.check_token()?;
         self.look = None;
-        let told = self.next_page().await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot read events, trying again");
-            self.look = Some(Instant::now() + READ_AGAIN);
-            Vec::new()
-        });
-        Ok(told)
+        let failed = match timeout(READ_LIMIT, self.next_page()).await {
+            Ok(Ok(told)) => return Ok(told),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "PostgreSQL does not answer".to_owned(),
+        };
+        tracing::warn!(failed, "cannot read events, trying again");
+        self.look = Some(Instant::now() + READ_AGAIN);
+        Ok(Vec::new())
     }
 
     async fn next_page(&mut self) -> Result<Vec<Told>, sqlx::Error> {

@@ -8,7 +8,7 @@ use shop_common::orders::news::News;
 use tokio::sync::{Notify, broadcast};
 
 /// News that wait for a socket. One that has not taken them when there are more reads the table.
-const WAITING: usize = 16;
+const WAITING: usize = 8;
 
 /// The gauge of sockets that are open.
 const SOCKETS: &str = "shop_live_sockets";
@@ -43,6 +43,7 @@ struct Users {
 /// What all sockets of a user listen to.
 struct Channel {
     sender: broadcast::Sender<Signal>,
+    sockets: usize,
     /// The number of the last event that was handed out; none before the first socket has begun.
     position: Option<i64>,
 }
@@ -64,13 +65,15 @@ impl Hub {
     pub(crate) fn join(&self, user: UserId) -> Result<Seat, usize> {
         let most = self.0.sockets_per_user;
         let mut users = self.lock();
-        let channel = users
-            .channels
-            .entry(user)
-            .or_insert_with(|| Channel { sender: broadcast::Sender::new(WAITING), position: None });
-        if channel.sender.receiver_count() >= most {
+        let channel = users.channels.entry(user).or_insert_with(|| Channel {
+            sender: broadcast::Sender::new(WAITING),
+            sockets: 0,
+            position: None,
+        });
+        if channel.sockets >= most {
             return Err(most);
         }
+        channel.sockets += 1;
         metrics::gauge!(SOCKETS).increment(1);
         Ok(Seat { hub: self.clone(), user, signals: channel.sender.subscribe() })
     }
@@ -176,7 +179,9 @@ impl Drop for Seat {
     fn drop(&mut self) {
         metrics::gauge!(SOCKETS).decrement(1);
         let users = &mut *self.hub.lock();
-        if users.channels.get(&self.user).is_some_and(|channel| channel.sender.receiver_count() <= 1) {
+        let Some(channel) = users.channels.get_mut(&self.user) else { return };
+        channel.sockets -= 1;
+        if channel.sockets == 0 {
             users.channels.remove(&self.user);
             users.unread.remove(&self.user);
         }

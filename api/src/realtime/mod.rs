@@ -10,6 +10,7 @@ pub(crate) mod admission;
 pub(crate) mod door;
 pub(crate) mod feed;
 pub(crate) mod hub;
+mod impatient;
 pub(crate) mod relay;
 pub(crate) mod sessions;
 pub(crate) mod socket_io;

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use rocket::Shutdown;
 use rocket::fairing::AdHoc;
 use shop_common::events::{self, NEWS};
+use shop_common::id::UserId;
 use shop_common::orders::news;
 use shop_common::redis::Redis;
 use shop_common::time::Timestamp;
@@ -17,8 +19,12 @@ use super::feed::{Live, PAGE};
 
 /// How often the table is looked at: what Redis has lost is late by so much.
 const LOOK: Duration = Duration::from_secs(1);
-/// A pause after each read, so that a busy shop's news are read for many users at once. The first of them never waits.
-const BREATH: Duration = Duration::from_millis(20);
+/// A pause after each read, for each user whose news it brought, so that a busy shop's news are read for many users at
+/// once. With fewer than 250 users a second it stays short, with more it grows to the longest.
+const BREATH: Duration = Duration::from_millis(4);
+const LONGEST_BREATH: Duration = Duration::from_millis(40);
+/// What the first look goes back: sockets may have been opened before it succeeded.
+const FIRST_LOOK: TimeDelta = TimeDelta::minutes(1);
 /// Users whose news are read at once.
 const USERS: usize = 500;
 
@@ -51,10 +57,9 @@ async fn listen(redis: Redis, mut shutdown: Shutdown) {
 }
 
 /// What is to be done.
-#[derive(Clone, Copy)]
 enum Work {
-    /// Read the news of who was noted, and hand them out.
-    Read,
+    /// Read the news of these users after these numbers, and hand them out.
+    Read(Vec<(UserId, i64)>),
     /// Note who has events that nobody told of.
     Look,
 }
@@ -63,36 +68,44 @@ enum Work {
 struct Reader {
     live: Live,
     connection: Option<PoolConnection<Postgres>>,
-    /// Events that began before that were seen. None before the first look.
-    settled: Option<Timestamp>,
+    /// Events that began before that were compared with what was handed out.
+    compared: Option<Timestamp>,
 }
 
 async fn run(live: Live, mut shutdown: Shutdown) {
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut reader = Reader { live: live.clone(), connection: None, settled: None };
+    let mut reader = Reader { live: live.clone(), connection: None, compared: None };
     loop {
         let work = tokio::select! {
             () = &mut shutdown => return,
             _ = look.tick() => Work::Look,
-            () = live.hub.noted() => Work::Read,
+            () = live.hub.noted() => Work::Read(live.hub.unread(USERS)),
         };
-        let settled = reader.settled;
+        let users: Vec<UserId> = match &work {
+            Work::Read(positions) => positions.iter().map(|(user, _)| *user).collect(),
+            Work::Look => Vec::new(),
+        };
+        let compared = reader.compared;
         let done = db::bounded(async move {
             let result = reader.work(work).await;
             (reader, result)
         });
-        reader = match done.await {
-            Some((reader, Ok(()))) => reader,
+        let pause = match done.await {
+            Some((back, Ok(()))) => {
+                reader = back;
+                LONGEST_BREATH.min(BREATH.saturating_mul(u32::try_from(users.len()).unwrap_or(u32::MAX)))
+            }
             failed => {
                 let error = failed.and_then(|(_, result)| result.err());
                 tracing::debug!(?error, "PostgreSQL is away, sockets wait");
-                Reader { live: live.clone(), connection: None, settled }
+                reader = Reader { live: live.clone(), connection: None, compared };
+                // They still have news. Their sockets read for themselves, so that one whose news cannot be read holds up no others.
+                live.hub.wake(users);
+                LOOK
             }
         };
-        if matches!(work, Work::Read) {
-            sleep(BREATH).await;
-        }
+        sleep(pause).await;
     }
 }
 
@@ -103,18 +116,17 @@ impl Reader {
             empty => empty.insert(self.live.pool.acquire().await?),
         };
         match work {
-            Work::Read => read(&self.live, connection).await,
-            Work::Look => look(&self.live, connection, &mut self.settled).await,
+            Work::Read(positions) => read(&self.live, connection, &positions).await,
+            Work::Look => look(&self.live, connection, &mut self.compared).await,
         }
     }
 }
 
-async fn read(live: &Live, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let positions = live.hub.unread(USERS);
+async fn read(live: &Live, connection: &mut PgConnection, positions: &[(UserId, i64)]) -> Result<(), sqlx::Error> {
     if positions.is_empty() {
         return Ok(());
     }
-    let news = news::after(connection, &positions, PAGE).await?;
+    let news = news::after(connection, positions, PAGE).await?;
     // Who has a whole page may have more.
     let full = news.chunk_by(|a, b| a.user == b.user).filter(|page| page.len() == PAGE as usize);
     let again: Vec<_> = full.map(|page| page[0].user).collect();
@@ -124,15 +136,14 @@ async fn read(live: &Live, connection: &mut PgConnection) -> Result<(), sqlx::Er
 }
 
 /// Looks at what has been written since the last look, whoever's it is: that does not cost more when more are connected.
-async fn look(live: &Live, connection: &mut PgConnection, settled: &mut Option<Timestamp>) -> Result<(), sqlx::Error> {
-    let now = events::settled_until(connection).await?;
-    if let Some(since) = *settled {
-        let ahead = live.hub.compare(&events::touched_since(connection, since).await?);
-        // The later of two numbers may have begun before the last look, so that alone says nothing.
-        for user in ahead {
-            live.hub.set_back(user, events::last_number(connection, user).await?);
-        }
+async fn look(live: &Live, connection: &mut PgConnection, compared: &mut Option<Timestamp>) -> Result<(), sqlx::Error> {
+    let settled = events::settled_until(connection).await?;
+    let since = compared.unwrap_or(settled - FIRST_LOOK);
+    let ahead = live.hub.compare(&events::touched_since(connection, since).await?);
+    // The later of two numbers may have begun before the last look, so that alone says nothing.
+    for user in ahead {
+        live.hub.set_back(user, events::last_number(connection, user).await?);
     }
-    *settled = Some(now);
+    *compared = Some(settled);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Sessions: open sockets as tasks of their own.
+//! Sessions: open sockets of `/ws` as tasks of their own. (Those of Socket.IO are its server's.)
 //!
 //! Rocket keeps a request and all that belongs to it for as long as the handler of its upgrade runs: more than ten
 //! kilobytes for each open socket. So that handler only starts a session and returns, and waiting for sessions at
@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 /// How long open sockets may take to say goodbye at shutdown.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// All sessions of this process. Clones are the same.
+/// All sessions of `/ws` in this process. Clones are the same.
 #[derive(Clone, Default)]
 pub(crate) struct Sessions(TaskTracker);
 

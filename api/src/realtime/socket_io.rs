@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::door::{MAX_MESSAGE_BYTES, PATH, Server};
 use super::feed::{Feed, Live, Revoked, Told, count_end};
-use super::sessions::Sessions;
 use crate::auth::guard::{Caller, bearer};
 use crate::auth::tokens::Tokens;
 use crate::error::ApiError;
@@ -24,6 +23,10 @@ use crate::rate_limit::{Connects, RateLimits};
 
 /// How often a reader is tried that takes nothing at the moment.
 const SLOW_PAUSE: Duration = Duration::from_millis(100);
+/// How long a client may take to hear why it is disconnected.
+const PARTING: Duration = Duration::from_secs(60);
+/// The reason of who went by itself.
+const LEFT: &str = "left";
 /// Packets that wait for a reader that is slow.
 const WAITING_PACKETS: usize = 64;
 /// Read at once, for each connection; clients send hardly more than a token.
@@ -52,12 +55,9 @@ type Handover = Arc<Mutex<Option<Feed>>>;
 /// Starts the server with Rocket, and closes its sockets with it.
 pub(crate) fn fairing() -> AdHoc {
     AdHoc::try_on_ignite("Socket.IO", |rocket| async {
-        let (Some(live), Some(tokens), Some(limits), Some(sessions)) = (
-            rocket.state::<Live>(),
-            rocket.state::<Tokens>(),
-            rocket.state::<RateLimits>(),
-            rocket.state::<Sessions>().cloned(),
-        ) else {
+        let (Some(live), Some(tokens), Some(limits)) =
+            (rocket.state::<Live>(), rocket.state::<Tokens>(), rocket.state::<RateLimits>())
+        else {
             return Err(rocket);
         };
         let shared = Shared { live: live.clone(), tokens: tokens.clone(), limits: limits.clone() };
@@ -65,6 +65,7 @@ pub(crate) fn fairing() -> AdHoc {
             .req_path(PATH)
             .max_payload(MAX_MESSAGE_BYTES)
             .ws_max_message_size(MAX_MESSAGE_BYTES as usize)
+            .ws_max_frame_size(MAX_MESSAGE_BYTES as usize)
             .max_buffer_size(WAITING_PACKETS)
             .ws_read_buffer_size(READ_BUFFER_BYTES)
             .connect_timeout(JOIN_LIMIT)
@@ -72,7 +73,9 @@ pub(crate) fn fairing() -> AdHoc {
         namespace(&io, "/orders", EventKind::OrderStatus, &shared);
         namespace(&io, "/payment", EventKind::PaymentStatus, &shared);
         let closing = AdHoc::on_shutdown("Socket.IO", |_| Box::pin(async move { io.close().await }));
-        Ok(rocket.manage(Server::new(service, sessions)).attach(closing))
+        // Longer than the sockets on it wait, which have a reason to give.
+        let patience = 2 * shared.live.slow_reader;
+        Ok(rocket.manage(Server::new(service, patience)).attach(closing))
     })
 }
 
@@ -82,8 +85,19 @@ fn namespace(io: &SocketIo, path: &'static str, kind: EventKind, shared: &Shared
     let admit = move |socket: SocketRef, TryData(auth): TryData<Option<Auth>>| {
         let shared = shared.clone();
         async move {
-            let feed = shared.admit(&socket, auth.ok().flatten().unwrap_or_default()).await;
-            let feed = feed.map_err(|error| error.code())?;
+            let auth = auth
+                .map(Option::unwrap_or_default)
+                .map_err(|error| ApiError::InvalidParameter { parameter: "auth", problem: error.to_string() });
+            let feed = match auth {
+                Ok(auth) => shared.admit(&socket, auth).await,
+                Err(error) => Err(error),
+            };
+            let feed = feed.map_err(|error| {
+                if let ApiError::Internal(cause) = &error {
+                    tracing::error!(cause, "a socket could not be opened");
+                }
+                error.code()
+            })?;
             socket.extensions.insert::<Handover>(Arc::new(Mutex::new(Some(feed))));
             Ok::<(), &'static str>(())
         }
@@ -95,6 +109,10 @@ fn namespace(io: &SocketIo, path: &'static str, kind: EventKind, shared: &Shared
         let gone = CancellationToken::new();
         let on_gone = gone.clone();
         socket.on_disconnect(async move || on_gone.cancel());
+        // Who left before that has told nobody.
+        if !socket.connected() {
+            return;
+        }
         tokio::spawn(follow(socket, feed, kind, gone));
     };
     io.ns(path, follow.with(admit));
@@ -107,7 +125,11 @@ impl Shared {
         let token = auth.token.as_deref().or(header.and_then(bearer)).ok_or(ApiError::TokenMissing)?;
         let caller = Caller::with_token(&self.tokens, &self.live.revocations, token)?;
         self.limits.check::<Connects>(&caller.id.to_string())?;
-        self.live.open(caller.holder, auth.since.filter(|since| *since >= 0)).await
+        if auth.since.is_some_and(|since| since < 0) {
+            let problem = "it must be a whole number, 0 or more".to_owned();
+            return Err(ApiError::InvalidParameter { parameter: "since", problem });
+        }
+        self.live.open(caller.holder, auth.since).await
     }
 }
 
@@ -115,17 +137,27 @@ impl Shared {
 async fn follow(socket: SocketRef, feed: Feed, kind: EventKind, gone: CancellationToken) {
     let expires = feed.expires;
     let reason = tokio::select! {
-        () = gone.cancelled() => "left",
+        () = gone.cancelled() => LEFT,
         () = sleep_until(expires) => "token_expired",
         reason = push(&socket, feed, kind) => reason,
     };
     count_end(reason);
-    // The client may be gone already; there is nobody to tell then.
-    let _ = socket.emit("error", reason);
-    let _ = socket.disconnect();
+    tokio::select! {
+        () = gone.cancelled() => {}
+        () = part(&socket, reason) => {}
+    }
 }
 
-/// Pushes for ever; gives the reason when the client takes nothing, or may not hear more.
+/// Tells the client why, and disconnects it. One that takes nothing has no room for that at first: either it
+/// takes something, or its connection breaks.
+async fn part(socket: &SocketRef, reason: &'static str) {
+    emit(socket, "error", &reason, PARTING).await;
+    while let Err(SocketError::InternalChannelFull) = socket.clone().disconnect() {
+        sleep(SLOW_PAUSE).await;
+    }
+}
+
+/// Pushes for ever; gives the reason when the client takes nothing, is gone, or may not hear more.
 async fn push(socket: &SocketRef, mut feed: Feed, kind: EventKind) -> &'static str {
     let patience = feed.slow_reader();
     loop {
@@ -140,26 +172,40 @@ async fn push(socket: &SocketRef, mut feed: Feed, kind: EventKind) -> &'static s
                 Told::News(news) if news.kind == kind => {
                     emit(socket, "status", &(&news.data, news.seq), patience).await
                 }
-                Told::News(_) => true,
+                Told::News(_) => Taken::Yes,
                 Told::Resync(seq) => emit(socket, "resync", &seq, patience).await,
             };
-            if !taken {
-                return "slow_reader";
+            match taken {
+                Taken::Yes => {}
+                Taken::No => return "slow_reader",
+                Taken::Gone => return LEFT,
+            }
+            if feed.check_token().is_err() {
+                return "token_revoked";
             }
         }
     }
 }
 
+/// What became of an event.
+enum Taken {
+    Yes,
+    /// The client did not take what came before it.
+    No,
+    Gone,
+}
+
 /// Hands an event to the client, waiting a while for one that is slow.
-async fn emit<T: Serialize + Sync>(socket: &SocketRef, event: &'static str, data: &T, patience: Duration) -> bool {
+async fn emit<T: Serialize + Sync>(socket: &SocketRef, event: &'static str, data: &T, patience: Duration) -> Taken {
     let deadline = Instant::now() + patience;
     loop {
         match socket.emit(event, data) {
-            Ok(()) => return true,
+            Ok(()) => return Taken::Yes,
             Err(SendError::Socket(SocketError::InternalChannelFull)) if Instant::now() < deadline => {
                 sleep(SLOW_PAUSE).await
             }
-            Err(_) => return false,
+            Err(SendError::Socket(SocketError::InternalChannelFull)) => return Taken::No,
+            Err(_) => return Taken::Gone,
         }
     }
 }

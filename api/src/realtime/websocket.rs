@@ -1,17 +1,23 @@
 //! `/ws`: a user's events as JSON messages `{seq, type, data}`.
+//!
+//! `rocket_ws` does the handshake. The frames are left to a newer `tokio-tungstenite` than the one in it, which
+//! lets the read buffer be small: that is half of what an open socket takes.
 
+use std::pin::Pin;
 use std::time::Duration;
 
+use rocket::data::{IoHandler, IoStream};
 use rocket::futures::{SinkExt, StreamExt};
-use rocket::{Shutdown, State, get};
-use rocket_ws::frame::{CloseCode, CloseFrame};
-use rocket_ws::stream::DuplexStream;
-use rocket_ws::{Channel, Config, Message, WebSocket};
-use serde::Serialize;
-use serde_json::value::RawValue;
+use rocket::response::{self, Responder, Response};
+use rocket::{Request, Shutdown, State, get};
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
-use super::admission::Admitted;
+use super::admission::Knock;
 use super::feed::{Feed, Live, Revoked, Told, count_end};
 use super::sessions::Sessions;
 use crate::auth::tickets::SocketHolder;
@@ -19,6 +25,7 @@ use crate::error::ApiError;
 
 /// Clients have nothing to say here; what is larger ends the connection.
 const MAX_MESSAGE_BYTES: usize = 1024;
+const READ_BUFFER_BYTES: usize = 256;
 /// How long a client may take to close its side.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 /// How often a silent client is asked whether it is there; twice without a word, and it is not.
@@ -35,62 +42,90 @@ impl From<Revoked> for End {
     }
 }
 
-/// A message as the client reads it.
-#[derive(Serialize)]
-struct Envelope<'a> {
-    seq: i64,
-    r#type: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a RawValue>,
-}
+type Stream = WebSocketStream<IoStream>;
 
 /// Opens a socket. `since` is the last number that the client has: what came after
 /// it is sent first. Without it, the socket begins with what happens from now on.
 #[get("/ws?<since>")]
 pub(crate) async fn open(
-    socket: WebSocket,
-    _admitted: Admitted,
+    socket: rocket_ws::WebSocket,
+    _knock: Knock,
     holder: SocketHolder,
     since: Option<&str>,
     live: &State<Live>,
     sessions: &State<Sessions>,
     shutdown: Shutdown,
-) -> Result<Channel<'static>, ApiError> {
+) -> Result<Opened, ApiError> {
     let since: Option<i64> =
         since.map(str::parse).transpose().ok().filter(|n| n.is_none_or(|n| n >= 0)).ok_or_else(|| {
             ApiError::InvalidParameter { parameter: "since", problem: "it must be a whole number".to_owned() }
         })?;
     let feed = live.open(holder.0, since).await?;
-    let config = Config { max_message_size: Some(MAX_MESSAGE_BYTES), ..Config::default() };
-    let sessions = sessions.inner().clone();
-    Ok(socket.config(config).channel(move |stream| {
-        sessions.start(run(feed, stream, shutdown));
-        Box::pin(async { Ok(()) })
-    }))
+    Ok(Opened { accept_key: socket.accept_key().to_owned(), feed, sessions: sessions.inner().clone(), shutdown })
 }
 
-async fn run(feed: Feed, mut stream: DuplexStream, shutdown: Shutdown) {
-    let End(code, reason) = serve(feed, &mut stream, shutdown).await;
+/// A socket whose handshake is good.
+pub(crate) struct Opened {
+    accept_key: String,
+    feed: Feed,
+    sessions: Sessions,
+    shutdown: Shutdown,
+}
+
+impl<'r> Responder<'r, 'static> for Opened {
+    fn respond_to(self, _: &'r Request<'_>) -> response::Result<'static> {
+        let mut response = Response::build();
+        response
+            .raw_header("Sec-WebSocket-Version", "13")
+            .raw_header("Sec-WebSocket-Accept", self.accept_key.clone())
+            .upgrade("websocket", self);
+        response.ok()
+    }
+}
+
+#[rocket::async_trait]
+impl IoHandler for Opened {
+    async fn io(self: Pin<Box<Self>>, stream: IoStream) -> std::io::Result<()> {
+        let Self { feed, sessions, shutdown, .. } = *Pin::into_inner(self);
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .max_message_size(Some(MAX_MESSAGE_BYTES))
+            .max_frame_size(Some(MAX_MESSAGE_BYTES));
+        let stream = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
+        sessions.start(run(feed, stream, shutdown));
+        Ok(())
+    }
+}
+
+async fn run(feed: Feed, mut stream: Stream, shutdown: Shutdown) {
+    let expires = feed.expires;
+    // Whatever is being sent then is left: frames are buffered whole, so the last words follow the last frame.
+    let End(code, reason) = tokio::select! {
+        end = serve(feed, &mut stream) => end,
+        () = sleep_until(expires) => End(CloseCode::Library(4401), "token_expired"),
+        () = shutdown => End(CloseCode::Restart, "server_restarts"),
+    };
     count_end(reason);
     let frame = CloseFrame { code, reason: reason.into() };
     // The other side may be gone already.
     let _ = timeout(CLOSE_LIMIT, stream.close(Some(frame))).await;
 }
 
-async fn serve(mut feed: Feed, stream: &mut DuplexStream, mut shutdown: Shutdown) -> End {
+async fn serve(mut feed: Feed, stream: &mut Stream) -> End {
     let mut heard = true;
     let mut heartbeat = Instant::now() + HEARTBEAT;
-    let (expires, patience) = (feed.expires, feed.slow_reader());
     loop {
         let sent = tokio::select! {
-            signal = feed.signal() => match feed.take(signal).await {
-                Ok(told) => send_all(stream, told, patience).await,
-                Err(revoked) => return revoked.into(),
-            },
+            // In this order: a sign of life that came while something was sent counts.
+            biased;
             message = stream.next() => match message {
                 Some(Ok(Message::Close(_))) | None => return LEFT,
                 Some(Ok(_)) => { heard = true; Ok(()) }
-                Some(Err(_)) => return End(CloseCode::Protocol, "bad_message"),
+                Some(Err(Error::Capacity(_) | Error::Utf8(_))) => return End(CloseCode::Protocol, "bad_message"),
+                Some(Err(Error::Protocol(error))) if error != ProtocolError::ResetWithoutClosingHandshake => {
+                    return End(CloseCode::Protocol, "bad_message");
+                }
+                Some(Err(_)) => return LEFT,
             },
             () = sleep_until(heartbeat) => {
                 if !heard {
@@ -98,10 +133,12 @@ async fn serve(mut feed: Feed, stream: &mut DuplexStream, mut shutdown: Shutdown
                 }
                 heard = false;
                 heartbeat = Instant::now() + HEARTBEAT;
-                send(stream, Message::Ping(Vec::new()), patience).await
+                send(stream, Message::Ping(Bytes::new()), feed.slow_reader()).await
             },
-            () = sleep_until(expires) => return End(CloseCode::Library(4401), "token_expired"),
-            () = &mut shutdown => return End(CloseCode::Restart, "server_restarts"),
+            signal = feed.signal() => match feed.take(signal).await {
+                Ok(told) => send_all(stream, told, &feed).await,
+                Err(revoked) => return revoked.into(),
+            },
         };
         if let Err(end) = sent {
             return end;
@@ -109,19 +146,21 @@ async fn serve(mut feed: Feed, stream: &mut DuplexStream, mut shutdown: Shutdown
     }
 }
 
-async fn send_all(stream: &mut DuplexStream, told: Vec<Told>, patience: Duration) -> Result<(), End> {
+async fn send_all(stream: &mut Stream, told: Vec<Told>, feed: &Feed) -> Result<(), End> {
     for told in told {
-        let envelope = match &told {
-            Told::News(news) => Envelope { seq: news.seq, r#type: news.kind.as_str(), data: Some(&news.data) },
-            Told::Resync(seq) => Envelope { seq: *seq, r#type: "resync", data: None },
+        feed.check_token()?;
+        let text = match told {
+            Told::News(news) => {
+                format!(r#"{{"seq":{},"type":"{}","data":{}}}"#, news.seq, news.kind.as_str(), news.data.get())
+            }
+            Told::Resync(seq) => format!(r#"{{"seq":{seq},"type":"resync"}}"#),
         };
-        let Ok(text) = serde_json::to_string(&envelope) else { continue };
-        send(stream, Message::Text(text), patience).await?;
+        send(stream, Message::text(text), feed.slow_reader()).await?;
     }
     Ok(())
 }
 
-async fn send(stream: &mut DuplexStream, message: Message, patience: Duration) -> Result<(), End> {
+async fn send(stream: &mut Stream, message: Message, patience: Duration) -> Result<(), End> {
     match timeout(patience, stream.send(message)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(LEFT),

@@ -21,8 +21,6 @@ use crate::wire::Wire;
 pub(crate) const SECRET: &str = "0f9d2c7be8a1456394d7c0ab12ef5678";
 /// Longer than any run.
 const TOKEN_SECONDS: u64 = 6 * 3600;
-/// Sockets that are being opened at the same time.
-const AT_ONCE: usize = 100;
 /// How exactly the end of a feed is noticed.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -34,8 +32,8 @@ pub(crate) struct Audience {
 }
 
 impl Audience {
-    /// Opens a socket for each customer.
-    pub(crate) async fn gather(wire: Wire, port: u16, customers: &[Customer]) -> anyhow::Result<Self> {
+    /// Opens a socket for each customer, so many at the same time.
+    pub(crate) async fn gather(wire: Wire, port: u16, customers: &[Customer], at_once: usize) -> anyhow::Result<Self> {
         let (arrived, stop) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
         let key = EncodingKey::from_secret(SECRET.as_bytes());
         let listeners = stream::iter(customers)
@@ -46,7 +44,7 @@ impl Audience {
                     anyhow::Ok(tokio::spawn(client::listen(socket, wire, arrived, stop)))
                 }
             })
-            .buffered(AT_ONCE)
+            .buffered(at_once)
             .try_collect()
             .await?;
         Ok(Self { arrived, stop, listeners })

@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,7 @@ use crate::wire::{Packet, Wire};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// A server that has its hands full is asked again, so often and after such a pause.
+/// A server that has its hands full is asked again, so often, and after such a pause if it names none.
 const TRIES: usize = 50;
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long a server may take to open one socket.
@@ -37,29 +38,32 @@ pub(crate) struct Heard {
 pub(crate) async fn open(wire: Wire, port: u16, token: &str) -> anyhow::Result<Socket> {
     for _ in 0..TRIES {
         match timeout(OPENING, attempt(wire, port, token)).await.context("a socket takes too long to open")?? {
-            Some(socket) => return Ok(socket),
-            None => sleep(PAUSE).await,
+            Ok(socket) => return Ok(socket),
+            Err(pause) => sleep(pause).await,
         }
     }
     bail!("a socket was turned away {TRIES} times")
 }
 
-/// `None` if the server turns it away for now.
-async fn attempt(wire: Wire, port: u16, token: &str) -> anyhow::Result<Option<Socket>> {
+/// If the server turns it away for now: how long to wait, as it says.
+async fn attempt(wire: Wire, port: u16, token: &str) -> anyhow::Result<Result<Socket, Duration>> {
     let connected = match wire {
         Wire::Plain => connect(format!("ws://127.0.0.1:{port}/ws"), Some(token)).await,
         Wire::SocketIo => connect(format!("ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket"), None).await,
     };
     let mut socket = match connected {
         Ok(socket) => socket,
-        Err(Error::Io(_)) => return Ok(None),
-        Err(Error::Http(answer)) if matches!(answer.status().as_u16(), 429 | 503) => return Ok(None),
+        Err(Error::Io(_)) => return Ok(Err(PAUSE)),
+        Err(Error::Http(answer)) if matches!(answer.status().as_u16(), 429 | 503) => {
+            let seconds = answer.headers().get("Retry-After").and_then(|value| value.to_str().ok()?.parse().ok());
+            return Ok(Err(seconds.map_or(PAUSE, Duration::from_secs)));
+        }
         Err(error) => return Err(error).context("opening a socket"),
     };
     if wire == Wire::SocketIo && !join(&mut socket, token).await? {
-        return Ok(None);
+        return Ok(Err(PAUSE));
     }
-    Ok(Some(socket))
+    Ok(Ok(socket))
 }
 
 async fn connect(url: String, token: Option<&str>) -> Result<Socket, Error> {
@@ -67,14 +71,16 @@ async fn connect(url: String, token: Option<&str>) -> Result<Socket, Error> {
     if let Some(token) = token {
         request.headers_mut().insert("Authorization", format!("Bearer {token}").parse()?);
     }
-    connect_async_with_config(request, None, true).await.map(|(socket, _)| socket)
+    // Thousands of these are open here.
+    let config = WebSocketConfig::default().read_buffer_size(4096);
+    connect_async_with_config(request, Some(config), true).await.map(|(socket, _)| socket)
 }
 
 /// Joins the namespace of orders. `false` if it is full for now.
 async fn join(socket: &mut Socket, token: &str) -> anyhow::Result<bool> {
     let opened = next(socket).await?;
     anyhow::ensure!(opened.starts_with("0{"), "not an Engine.IO server: {opened}");
-    socket.send(Message::Text(format!("40/orders,{}", json!({ "token": token })))).await?;
+    socket.send(Message::text(format!("40/orders,{}", json!({ "token": token })))).await?;
     let joined = next(socket).await?;
     if joined.starts_with("44/orders,") && joined.contains("overloaded") {
         return Ok(false);
@@ -87,8 +93,8 @@ async fn join(socket: &mut Socket, token: &str) -> anyhow::Result<bool> {
 async fn next(socket: &mut Socket) -> anyhow::Result<String> {
     loop {
         match socket.next().await.context("the connection was closed")?? {
-            Message::Text(ping) if ping == "2" => socket.send(Message::Text("3".to_owned())).await?,
-            Message::Text(packet) => return Ok(packet),
+            Message::Text(ping) if ping == "2" => socket.send(Message::text("3")).await?,
+            Message::Text(packet) => return Ok(packet.to_string()),
             _ => {}
         }
     }
@@ -115,8 +121,8 @@ pub(crate) async fn listen(
                     arrived.fetch_add(1, Ordering::Relaxed);
                     Ok(())
                 }
-                Packet::Ping => socket.send(Message::Text("3".to_owned())).await.map_err(|error| error.to_string()),
-                Packet::Other => Err(text),
+                Packet::Ping => socket.send(Message::text("3")).await.map_err(|error| error.to_string()),
+                Packet::Other => Err(text.to_string()),
             },
             Some(Ok(Message::Close(frame))) => Err(format!("closed: {frame:?}")),
             Some(Ok(_)) => Ok(()),

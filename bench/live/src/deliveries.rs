@@ -74,11 +74,16 @@ impl Deliveries {
         problems
     }
 
-    /// The latency in milliseconds that this share of the deliveries, in percent, did not exceed (nearest rank).
+    /// The latency in milliseconds that this share of the deliveries, in percent, did not exceed.
     pub(crate) fn percentile(&self, percent: usize) -> Option<f64> {
-        let rank = (self.latencies.len() * percent).div_ceil(100);
-        self.latencies.get(rank.max(1) - 1).map(|latency| latency.as_secs_f64() * 1000.0)
+        percentile(&self.latencies, percent)
     }
+}
+
+/// The milliseconds that this share of times, in percent, does not exceed (nearest rank). They are sorted.
+pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Option<f64> {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.max(1) - 1).map(|time| time.as_secs_f64() * 1000.0)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod args;
 mod audience;
 mod books;
 mod client;
+mod crowd;
 mod deliveries;
 mod feed;
 mod machine;
@@ -20,14 +21,11 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use shop_common::files;
 
 use crate::args::Args;
 use crate::report::Report;
 use crate::target::Target;
-
-/// Files that a program has open besides its sockets.
-const OTHER_FILES: u64 = 500;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -43,7 +41,8 @@ async fn main() -> ExitCode {
 
 /// Whether every run was whole: each change delivered once.
 async fn live(args: &Args) -> anyhow::Result<bool> {
-    raise_open_files(args.sockets.get())?;
+    // The servers that it starts inherit it.
+    files::allow_many();
     server::check_programs(&args.programs)?;
     let machine = machine::look(args).await?;
     let mut samples = Vec::new();
@@ -55,19 +54,12 @@ async fn live(args: &Args) -> anyhow::Result<bool> {
             samples.push(sample);
         }
     }
-    let report = Report::of(args, machine, samples);
+    eprintln!("a crowd that comes back");
+    let crowd = crowd::measure(args).await.context("measuring a crowd")?;
+    let report = Report::of(args, machine, samples, crowd);
     if let Some(path) = &args.json {
         report.write(path).with_context(|| format!("writing {}", path.display()))?;
     }
     std::io::stdout().lock().write_all(report.text().as_bytes()).context("writing the summary")?;
     Ok(report.is_whole())
-}
-
-/// Allows this program, and the servers that it starts, as many open files as the system gives.
-fn raise_open_files(sockets: usize) -> anyhow::Result<()> {
-    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).context("asking for the limit of open files")?;
-    setrlimit(Resource::RLIMIT_NOFILE, most, most).context("raising the limit of open files")?;
-    let needed = u64::try_from(sockets)?.saturating_add(OTHER_FILES);
-    anyhow::ensure!(most >= needed, "{sockets} sockets need {needed} open files, and the system allows {most}");
-    Ok(())
 }

@@ -22,6 +22,10 @@ use crate::usage::{self, Meter};
 const SETTLING: Duration = Duration::from_secs(1);
 /// Before the memory with all sockets is read.
 const RESTING: Duration = Duration::from_secs(3);
+/// Sockets that are being opened at the same time.
+const AT_ONCE: usize = 100;
+/// How fast sockets are let in is not what is measured here.
+const LET_IN: (&str, &str) = ("ROCKET_LIVE", "{connects_per_second=100000}");
 /// How long the sockets are watched doing nothing.
 const IDLING: Duration = Duration::from_secs(5);
 /// Changes are fed for so long before the measured ones, until Node has compiled what it runs often and plans are made.
@@ -55,7 +59,7 @@ async fn on_books(args: &Args, target: Target, run: usize, books: &Books) -> any
     let (way, server) = match target {
         Target::ShopWs | Target::ShopSocketIo => (
             Way::Shop { pool: books.pool.clone(), announcer: Announcer::new(redis.clone()) },
-            Server::shop(&args.programs, &books.url, &args.redis_url, &prefix).await?,
+            Server::shop(&args.programs, &books.url, &args.redis_url, &prefix, &[LET_IN]).await?,
         ),
         Target::Rival => {
             let channel = redis.key("status");
@@ -82,7 +86,7 @@ async fn on_server(
     sleep(SETTLING).await;
     let memory_before = usage::memory(server.pid)?;
     let begun = Instant::now();
-    let audience = Audience::gather(target.wire(), server.port, &books.customers).await?;
+    let audience = Audience::gather(target.wire(), server.port, &books.customers, AT_ONCE).await?;
     let connecting = begun.elapsed();
     sleep(RESTING).await;
     let memory_with_sockets = usage::memory(server.pid)?;

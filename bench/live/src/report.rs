@@ -11,6 +11,7 @@ use comfy_table::presets::NOTHING;
 use serde::Serialize;
 
 use crate::args::Args;
+use crate::crowd::Crowd;
 use crate::machine::Machine;
 use crate::summary::{DELIVERIES_PER_CPU_SECOND, MEMORY_PER_SOCKET, METRICS, Metric, Sample, Spread};
 use crate::target::Target;
@@ -34,6 +35,7 @@ pub(crate) struct Report {
     /// By target and number.
     medians: BTreeMap<String, BTreeMap<&'static str, Spread>>,
     samples: Vec<Sample>,
+    crowd: Crowd,
 }
 
 /// A target of the shop against the rival: the ratio of their medians.
@@ -48,7 +50,7 @@ struct Comparison {
 
 impl Report {
     /// Puts the samples together.
-    pub(crate) fn of(args: &Args, machine: Machine, samples: Vec<Sample>) -> Self {
+    pub(crate) fn of(args: &Args, machine: Machine, samples: Vec<Sample>, crowd: Crowd) -> Self {
         Self {
             machine,
             sockets: args.sockets.get(),
@@ -59,6 +61,7 @@ impl Report {
             comparisons: comparisons(&samples),
             medians: Target::ALL.map(|target| (target.to_string(), medians(&samples, target))).into(),
             samples,
+            crowd,
         }
     }
 
@@ -93,6 +96,7 @@ impl Report {
             let verdict = if *reached { "reached" } else { "NOT reached" };
             let _ = writeln!(text, "{what}, {shop} : {} = {ratio:.2} (goal: {goal}, {verdict})", Target::Rival);
         }
+        let _ = writeln!(text, "{}", self.crowd);
         for sample in self.samples.iter().filter(|sample| !sample.problems.is_empty()) {
             let _ = writeln!(text, "BROKEN: run {} of {}: {}", sample.run, sample.target, sample.problems.join(", "));
         }
@@ -166,7 +170,15 @@ mod tests {
             postgres: text(),
             redis: text(),
         };
-        Report::of(&args, machine, samples)
+        let crowd = Crowd {
+            sockets: 1000,
+            seconds: 4.0,
+            idle_p50_ms: 1.0,
+            idle_p99_ms: 2.0,
+            crowd_p50_ms: 1.5,
+            crowd_p99_ms: 3.0,
+        };
+        Report::of(&args, machine, samples, crowd)
     }
 
     #[test]
@@ -183,6 +195,8 @@ mod tests {
             "deliveries per CPU second, shop Socket.IO : rival Socket.IO = 3.50 (goal: 3.00 or more, reached)",
             "deliveries per CPU second, shop /ws : rival Socket.IO = 7.00 (goal: 3.00 or more, reached)",
             "memory per socket, shop Socket.IO : rival Socket.IO = 0.30 (goal: 0.33 or less, reached)",
+            "1000 sockets of /ws at once were back after 4.0 s; GET /products?take=20 meanwhile: p50 1.5 ms, p99 3.0 ms; \
+             before: p50 1.0 ms, p99 2.0 ms; p99 ratio 1.50 (goal: 2.00 or less, reached)",
         ] {
             assert!(text.lines().any(|shown| shown == line), "{text}");
         }

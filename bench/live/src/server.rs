@@ -44,20 +44,25 @@ fn api(programs: &Path) -> PathBuf {
 }
 
 impl Server {
-    /// Starts an api of the shop, on that database and under that prefix in Redis.
-    pub(crate) async fn shop(programs: &Path, database: &str, redis: &str, prefix: &str) -> anyhow::Result<Self> {
+    /// Starts an api of the shop, on that database and under that prefix in Redis, with these settings besides.
+    pub(crate) async fn shop(
+        programs: &Path,
+        database: &str,
+        redis: &str,
+        prefix: &str,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new(api(programs));
         command
             .env("DATABASE_URL", database)
             .env("REDIS_URL", redis)
             .env("ROCKET_DATABASES", format!("{{redis={{prefix=\"{prefix}\"}}}}"))
-            // How fast sockets are let in is not what is measured.
-            .env("ROCKET_LIVE", "{connects_per_second=100000}")
             .env("ROCKET_PROFILE", "development")
             .env("ROCKET_PORT", "0")
             .env("JWT_SECRET", SECRET)
             .env("SHOP_LOG_FORMAT", "json")
-            .env("SHOP_RATE_LIMITS", "off");
+            .env("SHOP_RATE_LIMITS", "off")
+            .envs(settings.iter().copied());
         Self::start(command, "shop-api listens").await
     }
 

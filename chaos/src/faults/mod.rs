@@ -78,9 +78,9 @@ impl Fault {
     }
 
     /// Whether it takes twice as long as others to happen often enough: a worker stands still for longer
-    /// than its lease, a Redis takes its time to come back.
+    /// than its lease, a Redis takes its time to come back, a crowd is let in bit by bit.
     pub fn takes_long(self) -> bool {
-        matches!(self, Self::F3 | Self::F5)
+        matches!(self, Self::F3 | Self::F5 | Self::F12)
     }
 
     /// Whether a worker loses its life, or its connections, by it. Where none does, no job may be taken from one.

@@ -137,7 +137,7 @@ impl Stage {
             ("SHOP_LOG_FORMAT", "json".to_owned()),
             ("ROCKET_AUTH", "{token_seconds=86400}".to_owned()),
             // Few customers stand for many, and a reader that takes nothing is dropped soon enough to be seen.
-            ("ROCKET_LIVE", "{sockets_per_user=400,slow_reader_ms=1000}".to_owned()),
+            ("ROCKET_LIVE", "{sockets_per_user=400,slow_reader_ms=1000,connects_per_second=500}".to_owned()),
             ("ROCKET_SHUTDOWN", "{grace=2,mercy=1}".to_owned()),
             ("ROCKET_JOBS", "{base_ms=50,cap_ms=1000}".to_owned()),
             ("ROCKET_WORKER", format!("{{lease_ms={},concurrency=32,grace_ms=2000}}", LEASE.as_millis())),

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
-use shop_common::events::{self, NEWS, Place};
+use shop_common::events::{self, Event, NEWS, Place};
 use shop_common::id::OrderId;
-use shop_common::orders::news::{self, News};
+use shop_common::orders::news::{self, Beginning, News};
 use shop_common::orders::status::OrderStatus;
 use sqlx::PgPool;
 use tokio::sync::Notify;
@@ -43,9 +43,15 @@ pub(crate) async fn watch(args: &OrdersWatchArgs) -> Result<(), Failure> {
 }
 
 async fn watch_one(pool: &PgPool, order: OrderId, format: Format, awake: &Notify) -> Result<(), Failure> {
-    let (owner, mut position) = news::beginning(pool, order).await.map_err(database)?.ok_or_else(|| {
-        Failure::new(Exit::NotFound, format!("there is no order {order}")).next("watch all of them with --all")
-    })?;
+    let Beginning { owner, status, first } =
+        news::beginning(pool, order).await.map_err(database)?.ok_or_else(|| {
+            Failure::new(Exit::NotFound, format!("there is no order {order}")).next("watch all of them with --all")
+        })?;
+    if first.is_none() && !status.is_open() {
+        output::note(format!("order {order} is {}; its moves are so old that they were forgotten", status.as_str()));
+        return Ok(());
+    }
+    let mut position = first.map_or(0, |first| first - 1);
     let mut connection = pool.acquire().await.map_err(database)?;
     loop {
         let page = news::after(&mut connection, &[(owner, position)], PAGE).await.map_err(database)?;
@@ -75,19 +81,18 @@ async fn watch_all(pool: &PgPool, format: Format, awake: &Notify) -> Result<(), 
         let settled_now = events::settled_until(&mut connection).await.map_err(database)?;
         let mut place = Place::at(settled);
         loop {
-            let page = news::of_all(&mut connection, place, PAGE).await.map_err(database)?;
+            let mut page = events::of_all(&mut connection, place, PAGE).await.map_err(database)?;
             let more = page.len() == PAGE as usize;
-            for news in page {
-                place = news.place();
-                if shown.insert(place) {
-                    show(&news, format)?;
-                }
+            place = page.last().map_or(place, Event::place);
+            page.retain(|event| shown.insert(event.place()));
+            for news in news::of(&mut connection, page).await.map_err(database)? {
+                show(&news, format)?;
             }
             if !more {
                 break;
             }
         }
-        settled = settled_now;
+        settled = settled.max(settled_now);
         shown.retain(|place| place.time >= settled);
         pause(awake).await;
     }

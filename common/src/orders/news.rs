@@ -8,7 +8,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::status::OrderStatus;
 use super::{Order, queries};
-use crate::events::{self, Event, EventKind, Place};
+use crate::events::{self, Event, EventKind};
 use crate::id::{OrderId, UserId};
 use crate::time::Timestamp;
 
@@ -28,13 +28,6 @@ pub struct News {
     /// The payment as it was at the event, or the order as `GET /orders/{id}` gives it when this is
     /// read, but with the status that it had at the event.
     pub data: Box<RawValue>,
-}
-
-impl News {
-    /// Where it is in the log of all users.
-    pub fn place(&self) -> Place {
-        Place { time: self.at, user_id: self.user, seq: self.seq }
-    }
 }
 
 /// What an event says of an order.
@@ -65,24 +58,26 @@ pub async fn after(
     of(connection, events).await
 }
 
-/// All users' news after a place, oldest first, and so many at most; see [`events::of_all`].
-///
-/// # Errors
-/// When the database refuses, or holds an event that cannot be read.
-pub async fn of_all(connection: &mut PgConnection, after: Place, limit: u32) -> Result<Vec<News>, sqlx::Error> {
-    let events = events::of_all(&mut *connection, after, limit).await?;
-    of(connection, events).await
+/// Where the news of an order begin.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Beginning {
+    /// Whose it is.
+    #[sqlx(rename = "user_id")]
+    pub owner: UserId,
+    /// How far it is.
+    pub status: OrderStatus,
+    /// The number of the first event that is still there.
+    pub first: Option<i64>,
 }
 
-/// Whose an order is, and the number after which the news of it begin. `None` when there is no such order.
+/// Where the news of an order begin. `None` when there is no such order.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn beginning(pool: &PgPool, order: OrderId) -> Result<Option<(UserId, i64)>, sqlx::Error> {
+pub async fn beginning(pool: &PgPool, order: OrderId) -> Result<Option<Beginning>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT o.user_id, coalesce(
-             (SELECT min(seq) - 1 FROM events e WHERE e.user_id = o.user_id AND e.order_id = o.id),
-             (SELECT last_seq FROM event_streams s WHERE s.user_id = o.user_id), 0)
+        "SELECT o.user_id, o.status,
+                (SELECT min(seq) FROM events e WHERE e.user_id = o.user_id AND e.order_id = o.id) AS first
          FROM orders o WHERE o.id = $1",
     )
     .bind(order)
@@ -91,7 +86,10 @@ pub async fn beginning(pool: &PgPool, order: OrderId) -> Result<Option<(UserId, 
 }
 
 /// Events as news. The orders are read for all of them at once.
-async fn of(connection: &mut PgConnection, events: Vec<Event>) -> Result<Vec<News>, sqlx::Error> {
+///
+/// # Errors
+/// When the database refuses, or an event cannot be read.
+pub async fn of(connection: &mut PgConnection, events: Vec<Event>) -> Result<Vec<News>, sqlx::Error> {
     let mut ids: Vec<OrderId> =
         events.iter().filter(|event| event.kind == EventKind::OrderStatus).map(|event| event.order_id).collect();
     ids.sort_unstable();

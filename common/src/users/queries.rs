@@ -1,11 +1,10 @@
 //! Users in the database.
 
-use std::time::Duration;
-
 use sqlx::PgPool;
 
 use super::{Email, Identity, Role, UserName};
 use crate::id::UserId;
+use crate::time::Timestamp;
 
 /// A user that is not in the database yet.
 #[derive(Debug)]
@@ -86,15 +85,27 @@ pub async fn revoke_tokens(pool: &PgPool, email: &Email) -> Result<Option<Identi
     .await
 }
 
-/// Whose tokens were revoked within a time, and the generation of those that count since then.
+/// A user whose tokens were revoked.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Revoked {
+    /// Who.
+    pub id: UserId,
+    /// The generation of the tokens that count since then.
+    pub token_generation: i32,
+    /// When.
+    pub revoked_at: Timestamp,
+}
+
+/// Whose tokens were revoked since a time, or ever.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn revoked_within(pool: &PgPool, time: Duration) -> Result<Vec<(UserId, i32)>, sqlx::Error> {
+pub async fn revoked_since(pool: &PgPool, time: Option<Timestamp>) -> Result<Vec<Revoked>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT id, token_generation FROM users WHERE revoked_at > now() - make_interval(secs => $1::double precision)",
+        "SELECT id, token_generation, revoked_at FROM users
+         WHERE revoked_at IS NOT NULL AND revoked_at >= coalesce($1, '-infinity')",
     )
-    .bind(time.as_secs_f64())
+    .bind(time)
     .fetch_all(pool)
     .await
 }

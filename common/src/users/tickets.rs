@@ -51,7 +51,7 @@ pub async fn issue(pool: &PgPool, holder: &Holder, good_for: Duration) -> Result
 /// When the database refuses.
 pub async fn redeem(pool: &PgPool, ticket: &str) -> Result<Option<Holder>, sqlx::Error> {
     sqlx::query_as(
-        "DELETE FROM socket_tickets WHERE digest = $1 AND expires_at > now()
+        "DELETE FROM socket_tickets WHERE digest = $1 AND expires_at > now() AND token_expires_at > now()
          RETURNING user_id, token_generation, token_expires_at",
     )
     .bind(digest(ticket))
