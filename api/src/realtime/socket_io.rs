@@ -31,8 +31,8 @@ const LEFT: &str = "left";
 const WAITING_PACKETS: usize = 64;
 /// Read at once, for each connection; clients send hardly more than a token.
 const READ_BUFFER_BYTES: usize = 1024;
-/// How long a connection may stay that has joined no namespace.
-const JOIN_LIMIT: Duration = Duration::from_secs(10);
+/// How long a connection may stay before it has joined a namespace, which it may have to wait for (`admission.rs`).
+const JOIN_LIMIT: Duration = Duration::from_secs(20);
 
 /// What a client may send with its connect packet.
 #[derive(Debug, Default, Deserialize)]

@@ -73,7 +73,7 @@ pub(crate) async fn measure(args: &Args) -> anyhow::Result<Crowd> {
 
 async fn on_books(args: &Args, books: &Books) -> anyhow::Result<Crowd> {
     let prefix = format!("live-{}", Uuid::now_v7());
-    let server = Server::shop(&args.programs, &books.url, &args.redis_url, &prefix, &[]).await?;
+    let server = Server::shop(args, &books.url, &prefix, &[]).await?;
     let port = server.port;
     let audience = Audience::gather(Wire::Plain, port, &books.customers, CROWD).await?;
     let enough = CancellationToken::new();

@@ -59,7 +59,7 @@ async fn on_books(args: &Args, target: Target, run: usize, books: &Books) -> any
     let (way, server) = match target {
         Target::ShopWs | Target::ShopSocketIo => (
             Way::Shop { pool: books.pool.clone(), announcer: Announcer::new(redis.clone()) },
-            Server::shop(&args.programs, &books.url, &args.redis_url, &prefix, &[LET_IN]).await?,
+            Server::shop(args, &books.url, &prefix, &[LET_IN]).await?,
         ),
         Target::Rival => {
             let channel = redis.key("status");

@@ -12,6 +12,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
+use crate::args::Args;
 use crate::audience::SECRET;
 
 /// The folder of the rival.
@@ -46,16 +47,16 @@ fn api(programs: &Path) -> PathBuf {
 impl Server {
     /// Starts an api of the shop, on that database and under that prefix in Redis, with these settings besides.
     pub(crate) async fn shop(
-        programs: &Path,
+        args: &Args,
         database: &str,
-        redis: &str,
         prefix: &str,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        let mut command = Command::new(api(programs));
+        let mut command = Command::new(api(&args.programs));
         command
             .env("DATABASE_URL", database)
-            .env("REDIS_URL", redis)
+            .env("REDIS_URL", &args.redis_url)
+            .env("TOKIO_WORKER_THREADS", args.threads.to_string())
             .env("ROCKET_DATABASES", format!("{{redis={{prefix=\"{prefix}\"}}}}"))
             .env("ROCKET_PROFILE", "development")
             .env("ROCKET_PORT", "0")
