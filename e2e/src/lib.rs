@@ -5,6 +5,11 @@ use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
+use shop_common::events::{self, EventKind, NewEvent};
+use shop_common::id::OrderId;
+use shop_common::seed;
+use shop_testkit::binaries::Api;
+use sqlx::PgPool;
 
 /// How long a test waits for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -135,6 +140,23 @@ impl Caller {
         };
         tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("order {id} did not become {status}"))
     }
+}
+
+/// A product that costs 12.50, and of which there are a thousand. Gives its id.
+pub async fn mug(pool: &PgPool, api: &Api) -> String {
+    seed::admin(pool, false).await.unwrap();
+    let admin = Caller::login(&api.url, seed::ADMIN_EMAIL, "password").await;
+    let mug = json!({ "name": "Mug", "price": 12.5, "stock": 1000 });
+    admin.post("/products", mug).await.json["id"].as_str().unwrap().to_owned()
+}
+
+/// 300 events of a payment with 100 kB each, for the customer of an order: more than the buffers of both kernels take.
+pub async fn flood(pool: &PgPool, order: &str) {
+    let order_id: OrderId = order.parse().unwrap();
+    let user = sqlx::query_scalar("SELECT user_id FROM orders WHERE id = $1").bind(order_id).fetch_one(pool).await;
+    let (user_id, kind) = (user.unwrap(), EventKind::PaymentStatus);
+    let large = NewEvent { user_id, order_id, kind, data: json!({ "status": "x".repeat(100_000) }) };
+    events::append(&mut pool.acquire().await.unwrap(), &vec![large; 300]).await.unwrap();
 }
 
 /// An order as it is sent.

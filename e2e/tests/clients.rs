@@ -9,21 +9,12 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use futures::future::join_all;
-use serde_json::json;
 use shop_common::db::MIGRATOR;
-use shop_common::seed;
-use shop_e2e::{Caller, eventually};
+use shop_e2e::{Caller, eventually, mug};
 use shop_testkit::binaries::{Api, Environment, program};
 use sqlx::PgPool;
 
 const DOCUMENTATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/live-status.md");
-
-async fn mug(pool: &PgPool, api: &Api) -> String {
-    seed::admin(pool, false).await.unwrap();
-    let admin = Caller::login(&api.url, seed::ADMIN_EMAIL, "password").await;
-    let mug = json!({ "name": "Mug", "price": 12.5, "stock": 1000 });
-    admin.post("/products", mug).await.json["id"].as_str().unwrap().to_owned()
-}
 
 /// Settings for a script, by their names.
 type Settings = Vec<(&'static str, String)>;

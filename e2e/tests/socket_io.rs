@@ -10,10 +10,7 @@ use futures::{SinkExt, StreamExt};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shop_common::db::MIGRATOR;
-use shop_common::events::{self, EventKind, NewEvent};
-use shop_common::id::OrderId;
-use shop_common::seed;
-use shop_e2e::{Caller, eventually, read};
+use shop_e2e::{Caller, eventually, flood, mug, read};
 use shop_testkit::binaries::{Api, Environment};
 use sqlx::PgPool;
 use tokio::net::TcpStream;
@@ -22,13 +19,6 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-
-async fn mug(pool: &PgPool, api: &Api) -> String {
-    seed::admin(pool, false).await.unwrap();
-    let admin = Caller::login(&api.url, seed::ADMIN_EMAIL, "password").await;
-    let mug = json!({ "name": "Mug", "price": 12.5, "stock": 100 });
-    admin.post("/products", mug).await.json["id"].as_str().unwrap().to_owned()
-}
 
 /// A client that speaks WebSocket only.
 struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
@@ -218,16 +208,7 @@ async fn a_reader_that_takes_nothing_is_dropped_and_comes_back_to_what_it_missed
     let placed = ada.order(&mug, 1, "pm_sim_success").await;
     let id = placed.json["id"].as_str().unwrap();
     ada.order_becomes(id, "COMPLETED").await;
-    let order: OrderId = id.parse().unwrap();
-    let user = sqlx::query_scalar("SELECT user_id FROM orders WHERE id = $1").bind(order).fetch_one(&pool).await;
-    // More than the buffers of both kernels and the packets that may wait.
-    let large = NewEvent {
-        user_id: user.unwrap(),
-        order_id: order,
-        kind: EventKind::PaymentStatus,
-        data: json!({ "status": "x".repeat(100_000) }),
-    };
-    events::append(&mut pool.acquire().await.unwrap(), &vec![large; 300]).await.unwrap();
+    flood(&pool, id).await;
 
     let mut client = Client::connect(&api).await;
     let auth = |since: i64| json!({ "token": ada.token(), "since": since });

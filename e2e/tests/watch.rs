@@ -4,19 +4,11 @@
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Stdio};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use shop_common::db::MIGRATOR;
-use shop_common::seed;
-use shop_e2e::Caller;
-use shop_testkit::binaries::{Api, Environment};
+use shop_e2e::{Caller, mug};
+use shop_testkit::binaries::Environment;
 use sqlx::PgPool;
-
-async fn mug(pool: &PgPool, api: &Api) -> String {
-    seed::admin(pool, false).await.unwrap();
-    let admin = Caller::login(&api.url, seed::ADMIN_EMAIL, "password").await;
-    let mug = json!({ "name": "Mug", "price": 12.5, "stock": 100 });
-    admin.post("/products", mug).await.json["id"].as_str().unwrap().to_owned()
-}
 
 /// A `shopctl orders watch --all` that runs until the test lets go of it.
 struct Watch(Child, Lines<BufReader<ChildStdout>>);

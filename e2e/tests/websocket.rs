@@ -8,10 +8,8 @@ use futures::{SinkExt, StreamExt};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shop_common::db::MIGRATOR;
-use shop_common::events::{self, EventKind, NewEvent};
-use shop_common::id::OrderId;
-use shop_common::seed;
-use shop_e2e::{Caller, eventually, read};
+use shop_common::events;
+use shop_e2e::{Caller, eventually, flood, mug, read};
 use shop_testkit::binaries::{Api, Environment};
 use sqlx::PgPool;
 use tokio::net::TcpStream;
@@ -66,13 +64,6 @@ fn numbers(messages: &[Value]) -> Vec<i64> {
 fn statuses(messages: &[Value]) -> Vec<String> {
     let status = |m: &Value| format!("{} {}", m["type"].as_str().unwrap(), m["data"]["status"].as_str().unwrap());
     messages.iter().map(status).collect()
-}
-
-async fn mug(pool: &PgPool, api: &Api) -> String {
-    seed::admin(pool, false).await.unwrap();
-    let admin = Caller::login(&api.url, seed::ADMIN_EMAIL, "password").await;
-    let mug = json!({ "name": "Mug", "price": 12.5, "stock": 100 });
-    admin.post("/products", mug).await.json["id"].as_str().unwrap().to_owned()
 }
 
 fn environment(pool: &PgPool) -> Environment {
@@ -348,18 +339,9 @@ async fn a_reader_that_takes_nothing_is_dropped_with_a_reason(pool: PgPool) {
     let mug = mug(&pool, &api).await;
     let ada = Caller::customer(&api.url, "ada").await;
     let placed = ada.order(&mug, 1, "pm_sim_success").await;
-    let order: OrderId = placed.json["id"].as_str().unwrap().parse().unwrap();
-    ada.order_becomes(placed.json["id"].as_str().unwrap(), "COMPLETED").await;
-    let user_id = sqlx::query_scalar("SELECT user_id FROM orders WHERE id = $1").bind(order).fetch_one(&pool).await;
-    // More than the buffers of both kernels take.
-    let large = NewEvent {
-        user_id: user_id.unwrap(),
-        order_id: order,
-        kind: EventKind::PaymentStatus,
-        data: json!({ "status": "x".repeat(100_000) }),
-    };
-    let mut connection = pool.acquire().await.unwrap();
-    events::append(&mut connection, &vec![large; 300]).await.unwrap();
+    let id = placed.json["id"].as_str().unwrap();
+    ada.order_becomes(id, "COMPLETED").await;
+    flood(&pool, id).await;
 
     let mut socket = connect(&api, &ada, "?since=0").await.unwrap();
     eventually("the server gives up", async || {

@@ -83,9 +83,10 @@ impl Fault {
         matches!(self, Self::F3 | Self::F5 | Self::F12)
     }
 
-    /// Whether a worker loses its life, or its connections, by it. Where none does, no job may be taken from one.
+    /// Whether a worker loses its life, its connections, or the processor to a crowd by it. Where none does, no job may be taken
+    /// from one.
     pub fn takes_workers(self) -> bool {
-        !matches!(self, Self::F1 | Self::F4 | Self::F5 | Self::F7 | Self::F12)
+        !matches!(self, Self::F1 | Self::F4 | Self::F5 | Self::F7)
     }
 }
 
