@@ -83,7 +83,7 @@ async fn socket_io_clients_come_back_to_what_they_missed_and_leave_with_their_to
     let (api, _worker) = (shop.api(), shop.worker());
     let mug = mug(&pool, &api).await;
     let expiring = async || {
-        let short = shop.clone().with("ROCKET_AUTH", "{token_seconds=4}").api();
+        let short = shop.clone().with("ROCKET_AUTH", "{token_seconds=8}").api();
         let mut settings = customer(&api, &mug, "expiry").await;
         let token = Caller::login(&short.url, "expiry@example.com", shop_e2e::PASSWORD).await;
         settings.push(("SHORT", token.token().unwrap().to_owned()));

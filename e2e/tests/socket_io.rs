@@ -163,7 +163,7 @@ async fn nobody_joins_a_namespace_without_a_good_token_and_nobody_hears_of_other
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_socket_ends_with_its_token_and_open_ones_do_not_hold_the_server_up(pool: PgPool) {
     let shop = Environment::new(&pool);
-    let short = shop.clone().with("ROCKET_AUTH", "{token_seconds=2}").api();
+    let short = shop.clone().with("ROCKET_AUTH", "{token_seconds=4}").api();
     let ada = Caller::customer(&short.url, "ada").await;
     let mut client = Client::connect(&short).await;
     assert!(client.join("/orders", json!({ "token": ada.token() })).await.starts_with("40/orders,"));
