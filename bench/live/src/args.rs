@@ -29,10 +29,6 @@ pub(crate) struct Args {
     #[arg(long, default_value = "3", value_name = "N")]
     pub(crate) runs: NonZeroUsize,
 
-    /// Threads of the shop's api; Node has one
-    #[arg(long, default_value = "1", value_name = "N")]
-    pub(crate) threads: NonZeroUsize,
-
     /// Write everything to this file, as JSON
     #[arg(long, value_name = "FILE.json")]
     pub(crate) json: Option<PathBuf>,

@@ -30,8 +30,6 @@ pub(crate) struct Report {
     rate: usize,
     seconds: usize,
     runs: usize,
-    /// Of the shop's api.
-    threads: usize,
     whole: bool,
     comparisons: Vec<Comparison>,
     /// By target and number.
@@ -59,7 +57,6 @@ impl Report {
             rate: args.rate.get(),
             seconds: args.seconds.get(),
             runs: args.runs.get(),
-            threads: args.threads.get(),
             whole: samples.iter().all(|sample| sample.problems.is_empty()),
             comparisons: comparisons(&samples),
             medians: Target::ALL.map(|target| (target.to_string(), medians(&samples, target))).into(),
@@ -85,14 +82,13 @@ impl Report {
     pub(crate) fn text(&self) -> String {
         let Machine { cores, cpu, kernel, node, socket_io, ws, postgres, redis } = &self.machine;
         let mut text = format!(
-            "{} sockets, {} changes per second for {} s; medians of {} (lowest–highest); the shop's api with {} threads\n\
+            "{} sockets, {} changes per second for {} s; medians of {} (lowest–highest)\n\
              {cores} cores of {cpu}, Linux {kernel}; Node {node}, socket.io {socket_io}, ws {ws}; \
              PostgreSQL {postgres}, Redis {redis}\n\n{}\n\n",
             self.sockets,
             self.rate,
             self.seconds,
             self.runs,
-            self.threads,
             table(&self.samples),
         );
         // Writing to a string does not fail.

@@ -56,7 +56,6 @@ impl Server {
         command
             .env("DATABASE_URL", database)
             .env("REDIS_URL", &args.redis_url)
-            .env("TOKIO_WORKER_THREADS", args.threads.to_string())
             .env("ROCKET_DATABASES", format!("{{redis={{prefix=\"{prefix}\"}}}}"))
             .env("ROCKET_PROFILE", "development")
             .env("ROCKET_PORT", "0")
