@@ -12,7 +12,7 @@ use shop_common::redis::Redis;
 use shop_common::time::Timestamp;
 use shop_common::{config, db};
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, Postgres};
+use sqlx::{Executor, PgConnection, Postgres};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::feed::{Live, PAGE};
@@ -113,7 +113,12 @@ impl Reader {
     async fn work(&mut self, work: Work) -> Result<(), sqlx::Error> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            empty => empty.insert(self.live.pool.acquire().await?),
+            empty => {
+                let mut connection = self.live.pool.acquire().await?;
+                // A plan that was made while the tables were empty, and kept, reads all of them for each user.
+                connection.execute("SET plan_cache_mode = force_custom_plan").await?;
+                empty.insert(connection)
+            }
         };
         match work {
             Work::Read(positions) => read(&self.live, connection, &positions).await,
