@@ -150,13 +150,26 @@ pub async fn mug(pool: &PgPool, api: &Api) -> String {
     admin.post("/products", mug).await.json["id"].as_str().unwrap().to_owned()
 }
 
-/// 300 events of a payment with 100 kB each, for the customer of an order: more than the buffers of both kernels take.
-pub async fn flood(pool: &PgPool, order: &str) {
-    let order_id: OrderId = order.parse().unwrap();
+/// An order that is completed, and 300 further events of its payment with 100 kB each: more than the buffers of both
+/// kernels take.
+pub async fn flood(pool: &PgPool, customer: &Caller, product: &str) {
+    let placed = customer.order(product, 1, "pm_sim_success").await;
+    let id = placed.json["id"].as_str().unwrap();
+    customer.order_becomes(id, "COMPLETED").await;
+    let order_id: OrderId = id.parse().unwrap();
     let user = sqlx::query_scalar("SELECT user_id FROM orders WHERE id = $1").bind(order_id).fetch_one(pool).await;
     let (user_id, kind) = (user.unwrap(), EventKind::PaymentStatus);
     let large = NewEvent { user_id, order_id, kind, data: json!({ "status": "x".repeat(100_000) }) };
     events::append(&mut pool.acquire().await.unwrap(), &vec![large; 300]).await.unwrap();
+}
+
+/// Waits until that api has dropped one socket whose reader takes nothing.
+pub async fn slow_reader_is_dropped(api: &Api) {
+    eventually("the server gives up", async || {
+        let metrics = Caller::nobody(&api.url).get("/metrics").await.text;
+        metrics.contains(r#"shop_live_sockets_ended_total{reason="slow_reader"} 1"#)
+    })
+    .await;
 }
 
 /// An order as it is sent.

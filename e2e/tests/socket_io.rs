@@ -10,7 +10,7 @@ use futures::{SinkExt, StreamExt};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shop_common::db::MIGRATOR;
-use shop_e2e::{Caller, eventually, flood, mug, read};
+use shop_e2e::{Caller, flood, mug, read, slow_reader_is_dropped};
 use shop_testkit::binaries::{Api, Environment};
 use sqlx::PgPool;
 use tokio::net::TcpStream;
@@ -205,19 +205,12 @@ async fn a_reader_that_takes_nothing_is_dropped_and_comes_back_to_what_it_missed
     let (api, _worker) = (shop.api(), shop.worker());
     let mug = mug(&pool, &api).await;
     let ada = Caller::customer(&api.url, "ada").await;
-    let placed = ada.order(&mug, 1, "pm_sim_success").await;
-    let id = placed.json["id"].as_str().unwrap();
-    ada.order_becomes(id, "COMPLETED").await;
-    flood(&pool, id).await;
+    flood(&pool, &ada, &mug).await;
 
     let mut client = Client::connect(&api).await;
     let auth = |since: i64| json!({ "token": ada.token(), "since": since });
     client.send(format!("40/payment,{}", auth(0))).await;
-    eventually("the server gives up", async || {
-        let metrics = Caller::nobody(&api.url).get("/metrics").await.text;
-        metrics.contains(r#"shop_live_sockets_ended_total{reason="slow_reader"} 1"#)
-    })
-    .await;
+    slow_reader_is_dropped(&api).await;
 
     // What is read now ends: with words, or with the connection.
     let mut last = 0;
