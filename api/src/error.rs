@@ -33,16 +33,22 @@ pub(crate) enum ApiError {
     TokenMissing,
     #[error("the token is not valid, get another one from POST /login")]
     TokenInvalid,
-    #[error("the token has expired, get another one from POST /login")]
+    #[error("the token has expired, get another one from POST /auth/refresh, or POST /login")]
     TokenExpired,
     #[error("the token was revoked, get another one from POST /login")]
     TokenRevoked,
+    #[error("the refresh token is unknown, has expired, or its session has ended; log in with POST /login")]
+    RefreshTokenInvalid,
+    #[error("the refresh token was used before: its session has ended, log in with POST /login")]
+    RefreshTokenReused,
     #[error("the ticket was used already or has expired, get another one from POST /auth/ws-ticket")]
     TicketInvalid,
     #[error("pages of this origin may not use the api; its operator can add it to `live.origins`")]
     OriginNotAllowed,
     #[error("email or password is wrong")]
     WrongCredentials,
+    #[error("the current password is wrong; nothing was changed")]
+    WrongPassword,
     #[error("only an admin may do this")]
     AdminOnly,
     #[error("there is no {what} {id}")]
@@ -112,9 +118,12 @@ impl ApiError {
             Self::TokenInvalid => (Status::Unauthorized, "token_invalid"),
             Self::TokenExpired => (Status::Unauthorized, "token_expired"),
             Self::TokenRevoked => (Status::Unauthorized, "token_revoked"),
+            Self::RefreshTokenInvalid => (Status::Unauthorized, "refresh_token_invalid"),
+            Self::RefreshTokenReused => (Status::Unauthorized, "refresh_token_reused"),
             Self::TicketInvalid => (Status::Unauthorized, "ticket_invalid"),
             Self::OriginNotAllowed => (Status::Forbidden, "origin_not_allowed"),
             Self::WrongCredentials => (Status::Unauthorized, "wrong_credentials"),
+            Self::WrongPassword => (Status::Forbidden, "wrong_password"),
             Self::AdminOnly => (Status::Forbidden, "admin_only"),
             Self::NotFound { .. } => (Status::NotFound, "not_found"),
             Self::NoRoute => (Status::NotFound, "no_route"),

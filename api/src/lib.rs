@@ -29,10 +29,11 @@ use rocket::{Build, Rocket, catchers, routes};
 use rocket_db_pools::Database;
 use shop_common::config::{self, Settings};
 use shop_common::orders::place::Placement;
+use shop_common::users::sessions::Lifetimes;
 use shop_common::{files, seed};
 
 use crate::auth::hashing::Hasher;
-use crate::auth::revocation::{self, Revocations};
+use crate::auth::revocation::Revocations;
 use crate::auth::tickets::TicketTime;
 use crate::auth::tokens::{TokenError, Tokens};
 use crate::body::BodyTime;
@@ -68,7 +69,8 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
     let hasher = Hasher::new(&settings.auth).map_err(BootError::Threads)?;
     let limits = RateLimits::new(&settings.rate_limits);
     let relay = realtime::relay::fairing(settings.databases.redis.clone());
-    let revocations = revocation::fairing();
+    let revocations = Revocations::new(settings.auth.token_lifetime());
+    let lifetimes = Lifetimes::of(&settings.auth);
     let origins = Origins::new(&settings.live.origins);
     let sessions = Sessions::default();
     let hub = Hub::new(settings.live.sockets_per_user);
@@ -81,7 +83,8 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
         .manage(BodyTime(Duration::from_millis(settings.requests.body_ms)))
         .manage(metrics)
         .manage(hub)
-        .manage(Revocations::default())
+        .manage(revocations)
+        .manage(lifetimes)
         .manage(sessions.clone())
         .manage(origins.clone())
         .manage(TicketTime(Duration::from_secs(settings.live.ticket_seconds)))
@@ -94,7 +97,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
         .attach(AdHoc::try_on_ignite("Default admin", refuse_default_admin))
         .attach(rate_limit::forgetting())
         .attach(AdHoc::try_on_ignite("Live status", move |rocket| share_live(rocket, live)))
-        .attach(revocations)
+        .attach(auth::look::fairing())
         .attach(relay)
         .attach(socket_io::fairing())
         .attach(sessions::goodbye(sessions))
@@ -107,6 +110,11 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
                 auth::register_as_reference,
                 auth::login,
                 auth::login_as_reference,
+                auth::sessions::refresh,
+                auth::sessions::logout,
+                auth::sessions::logout_all,
+                auth::account::me,
+                auth::account::change_password,
                 auth::tickets::issue,
                 products::list,
                 products::show,

@@ -117,7 +117,7 @@ impl<'r, G: Group> FromRequest<'r> for Limited<G> {
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Refused> {
         let Some(limits) = request.rocket().state::<RateLimits>() else { return Outcome::Success(Self(PhantomData)) };
-        let user = G::BY_USER.then(|| Caller::of(request).as_ref().ok()).flatten();
+        let user = if G::BY_USER { Caller::of(request).await.as_ref().ok() } else { None };
         let address = || request.client_ip().map_or_else(String::new, |address| address.to_string());
         match limits.check::<G>(&user.map_or_else(address, |caller| caller.id.to_string())) {
             Ok(()) => Outcome::Success(Self(PhantomData)),

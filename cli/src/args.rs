@@ -1,6 +1,7 @@
 //! The command line. The doc comments here are the help that `--help` prints.
 
 mod jobs;
+mod keys;
 mod orders;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ pub(crate) use self::jobs::{
     JobsPauseArgs, JobsReconcileArgs, JobsShowArgs, WorkersCommand,
 };
 
+pub(crate) use self::keys::{KeysCommand, KeysRetireArgs};
 pub(crate) use self::orders::{OrdersCommand, OrdersWatchArgs, UsersCommand, UsersRevokeArgs};
 use crate::exit::EXIT_CODES;
 
@@ -117,6 +119,16 @@ Examples:
   shopctl users revoke eve@example.com"
     )]
     Users(UsersCommand),
+
+    /// What signs access tokens
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  shopctl keys list
+  shopctl keys rotate"
+    )]
+    Keys(KeysCommand),
 
     /// What is to be done later, and what came of it
     #[command(

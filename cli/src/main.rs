@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{
-    AdminCommand, Cli, Command, DeadCommand, JobsCommand, MigrateCommand, OrdersCommand, PaymentsCommand,
+    AdminCommand, Cli, Command, DeadCommand, JobsCommand, KeysCommand, MigrateCommand, OrdersCommand, PaymentsCommand,
     ServicesCommand, StockCommand, UsersCommand, WorkersCommand,
 };
 
@@ -38,6 +38,9 @@ async fn main() -> ExitCode {
         Command::Stock(StockCommand::Adjust(args)) => commands::stock::adjust(&args).await,
         Command::Orders(OrdersCommand::Watch(args)) => commands::orders::watch(&args).await,
         Command::Users(UsersCommand::Revoke(args)) => commands::users::revoke(&args).await,
+        Command::Keys(KeysCommand::Rotate(args)) => commands::keys::rotate(&args).await,
+        Command::Keys(KeysCommand::List(args)) => commands::keys::list(&args).await,
+        Command::Keys(KeysCommand::Retire(args)) => commands::keys::retire(&args).await,
         Command::Jobs(JobsCommand::List(args)) => commands::jobs::list(&args).await,
         Command::Jobs(JobsCommand::Show(args)) => commands::jobs::show(&args).await,
         Command::Jobs(JobsCommand::Pause(args)) => commands::pause::pause(&args).await,

@@ -23,6 +23,8 @@ pub(crate) struct Shop {
     redis_settings: config::Redis,
     /// How long a silent worker keeps its jobs.
     pub(crate) lease: Duration,
+    /// How long an access token lives.
+    pub(crate) token_lifetime: Duration,
     /// Whether this is (or becomes) a shop for production.
     pub(crate) production: bool,
     /// Where the gateway answers; `None` where it is built in.
@@ -64,12 +66,13 @@ impl Shop {
             private.map(|urls| [("DATABASE_URL", urls.database.as_str()), ("REDIS_URL", urls.redis.as_str())]);
         let (_, settings) = config::load_or(fallback.as_ref().map_or(&[], |urls| urls.as_slice()))
             .map_err(|error| Failure::new(Exit::Refused, error))?;
-        let Settings { databases, mut gateway, worker, .. } = settings;
+        let Settings { databases, mut gateway, worker, auth, .. } = settings;
         gateway.url = gateway.url.or(gateway_url);
         let (pool, redis) = (db::pool(&databases.pg)?, Redis::connect(&databases.redis)?);
         let ledger = Ledger::of(&gateway);
-        let (redis_settings, lease) = (databases.redis, worker.lease());
-        Ok(Self { pool, redis, redis_settings, production, ledger, gateway_url: gateway.url, lease })
+        let (redis_settings, lease, token_lifetime) = (databases.redis, worker.lease(), auth.token_lifetime());
+        let gateway_url = gateway.url;
+        Ok(Self { pool, redis, redis_settings, production, ledger, gateway_url, lease, token_lifetime })
     }
 
     /// Another connection to Redis, which hears what is published on the channels that it subscribes to.

@@ -156,12 +156,23 @@ pub struct Auth {
     pub issuer: String,
     /// The `aud` of a token.
     pub audience: String,
-    /// How long a token is good, in seconds.
+    /// How long an access token is good, in seconds.
     pub token_seconds: u64,
+    /// How long a refresh token is good, in seconds.
+    pub refresh_seconds: u64,
+    /// How long a session may go on, however often it is refreshed, in seconds.
+    pub session_seconds: u64,
     /// Passwords that are hashed at the same time.
     pub hash_threads: usize,
     /// Passwords that may wait to be hashed.
     pub hash_queue: usize,
+}
+
+impl Auth {
+    /// How long an access token is good.
+    pub fn token_lifetime(&self) -> Duration {
+        Duration::from_secs(self.token_seconds)
+    }
 }
 
 /// How orders are gathered into transactions.

@@ -43,6 +43,10 @@ id!(
     UserId
 );
 id!(
+    /// A time for which a user is logged in.
+    SessionId
+);
+id!(
     /// A product.
     ProductId
 );

@@ -6,7 +6,7 @@ use std::time::Duration;
 use shop_common::jobs::queue::WAKE;
 use shop_common::jobs::{ledger, reconcile, workers};
 use shop_common::redis::Redis;
-use shop_common::users::tickets;
+use shop_common::users::{sessions, tickets};
 use shop_common::{config, db, events};
 use sqlx::PgPool;
 use tokio::time::sleep;
@@ -17,7 +17,7 @@ use crate::runner::Runner;
 /// How often the schedule is looked after.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// How often what is old is forgotten, and how many events in one statement.
+/// How often what is old is forgotten, and how many rows in one statement.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 const FORGET_AT_ONCE: u32 = 5000;
 
@@ -146,9 +146,10 @@ impl Upkeep {
     }
 }
 
-/// Forgets events that are older than their retention, and tickets that nobody took.
+/// Forgets events that are older than their retention, tickets that nobody took, and sessions that have expired.
 async fn forget(pool: &PgPool, retention: Duration) -> Result<(), sqlx::Error> {
     tickets::forget(pool).await?;
+    while sessions::forget(pool, FORGET_AT_ONCE).await? == u64::from(FORGET_AT_ONCE) {}
     while events::forget(pool, retention, FORGET_AT_ONCE).await? == u64::from(FORGET_AT_ONCE) {}
     Ok(())
 }

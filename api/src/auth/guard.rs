@@ -22,21 +22,21 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// Who is asking, checked once per request.
-    pub(crate) fn of<'r>(request: &'r Request<'_>) -> &'r Result<Self, ApiError> {
-        request.local_cache(|| {
+    pub(crate) async fn of<'r>(request: &'r Request<'_>) -> &'r Result<Self, ApiError> {
+        let check = async {
             let tokens: &Tokens = request.rocket().state().ok_or(ApiError::TokenInvalid)?;
             let revocations: &Revocations = request.rocket().state().ok_or(ApiError::TokenInvalid)?;
             let header = request.headers().get_one("Authorization").ok_or(ApiError::TokenMissing)?;
-            Self::with_token(tokens, revocations, bearer(header).ok_or(ApiError::TokenInvalid)?)
-        })
+            Self::with_token(tokens, revocations, bearer(header).ok_or(ApiError::TokenInvalid)?).await
+        };
+        request.local_cache_async(check).await
     }
 
     /// Who has that token.
-    pub(crate) fn with_token(tokens: &Tokens, revocations: &Revocations, token: &str) -> Result<Self, ApiError> {
-        let claims = tokens.check(token)?;
-        let holder = claims.holder();
-        revocations.check(&holder)?;
-        Ok(Self { id: claims.sub, role: claims.role, holder })
+    pub(crate) async fn with_token(tokens: &Tokens, revocations: &Revocations, token: &str) -> Result<Self, ApiError> {
+        let claims = tokens.check(token).await?;
+        revocations.check(&claims.holder)?;
+        Ok(Self { id: claims.holder.user_id, role: claims.role, holder: claims.holder })
     }
 }
 
@@ -51,7 +51,7 @@ impl<'r> FromRequest<'r> for Caller {
     type Error = Refused;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Refused> {
-        match Self::of(request) {
+        match Self::of(request).await {
             Ok(caller) => Outcome::Success(caller.clone()),
             Err(error) => refuse(request, error.clone()),
         }
@@ -67,7 +67,7 @@ impl<'r> FromRequest<'r> for Admin {
     type Error = Refused;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Refused> {
-        match Caller::of(request) {
+        match Caller::of(request).await {
             Ok(caller) if caller.role == Role::Admin => Outcome::Success(Self(caller.clone())),
             Ok(_) => refuse(request, ApiError::AdminOnly),
             Err(error) => refuse(request, error.clone()),

@@ -13,11 +13,17 @@ use crate::error::ApiError;
 
 type Work = Box<dyn FnOnce() + Send>;
 
+/// How nice a thread is that hashes: where others want the core, it gets about a tenth of it, so that logins are slow
+/// but not stopped.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
 /// A few threads for hashing and a short queue before them. Each hash takes 19 MiB
 /// and tens of milliseconds of a core: what does not fit is refused, not piled up.
 ///
 /// The threads are the hasher's own, and always the same. On tokio's blocking pool each
-/// hash may run on another thread, and the allocator keeps 19 MiB for every one of them.
+/// hash may run on another thread, and the allocator keeps 19 MiB for every one of them. And they give way to all
+/// others (on Linux), so that guessing passwords does not keep anybody from looking at products.
 pub(crate) struct Hasher(SyncSender<Work>);
 
 impl Hasher {
@@ -39,6 +45,7 @@ impl Hasher {
     ) -> Result<T, ApiError> {
         let (answer, answered) = oneshot::channel();
         let work = Box::new(move || {
+            metrics::counter!("shop_hashings_total").increment(1);
             // Nobody may be waiting any more.
             let _ = answer.send(work());
         });
@@ -52,6 +59,7 @@ impl Hasher {
 
 /// Takes one piece of work after the other, until the hasher is gone.
 fn serve(receiver: &Mutex<Receiver<Work>>) {
+    give_way();
     loop {
         let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(work) = next else { return };
@@ -59,6 +67,17 @@ fn serve(receiver: &Mutex<Receiver<Work>>) {
         let _ = catch_unwind(AssertUnwindSafe(work));
     }
 }
+
+/// Lets other threads go first. Elsewhere than on Linux that would mean the whole process (setpriority(2)).
+#[cfg(target_os = "linux")]
+fn give_way() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::warn!(%error, "hashing has the priority of everything else");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_way() {}
 
 #[cfg(test)]
 mod tests {
@@ -70,6 +89,8 @@ mod tests {
             issuer: String::new(),
             audience: String::new(),
             token_seconds: 1,
+            refresh_seconds: 1,
+            session_seconds: 1,
             hash_threads,
             hash_queue,
         })
@@ -82,6 +103,17 @@ mod tests {
         let first = hasher.run(|| thread::current().id()).await.unwrap();
         assert!(hasher.run(|| assert_eq!(1, 2)).await.is_err());
         assert_eq!(hasher.run(|| thread::current().id()).await.unwrap(), first);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn hashing_gives_way_and_nothing_else_does() {
+        let nice = || rustix::process::getpriority_process(None).unwrap();
+        let before = nice();
+
+        let hashing = hasher(1, 8).run(nice).await.unwrap();
+
+        assert_eq!((hashing, nice()), (NICE.max(before), before));
     }
 
     #[tokio::test]

@@ -1,22 +1,27 @@
 //! Accounts: registering and logging in.
 
+pub(crate) mod account;
 pub(crate) mod guard;
 pub(crate) mod hashing;
+pub(crate) mod keys;
+pub(crate) mod look;
 pub(crate) mod revocation;
+pub(crate) mod sessions;
 pub(crate) mod tickets;
 pub(crate) mod tokens;
 
 use rocket::http::Status;
-use rocket::serde::json::Json;
 use rocket::{State, post};
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
-use shop_common::users::password::{self, StrongPassword};
+use serde::Deserialize;
+use shop_common::users::password::{self, StrongPassword, Verified};
 use shop_common::users::queries::{self, CreateUserError, NewUser};
+use shop_common::users::sessions::Lifetimes;
 use shop_common::users::{Email, Role, UserName};
 use shop_common::{config, seed};
 
 use crate::auth::hashing::Hasher;
+use crate::auth::sessions::{Access, begin};
 use crate::auth::tokens::Tokens;
 use crate::body::Body;
 use crate::db::Db;
@@ -38,12 +43,6 @@ pub(crate) struct Credentials {
     password: SecretString,
 }
 
-/// A token, named as the reference backend names it.
-#[derive(Serialize)]
-pub(crate) struct Access {
-    access_token: String,
-}
-
 #[post("/register", data = "<body>")]
 pub(crate) async fn register(
     _limit: Limited<Register>,
@@ -51,19 +50,24 @@ pub(crate) async fn register(
     db: &Db,
     hasher: &State<Hasher>,
     tokens: &State<Tokens>,
-) -> Result<(Status, Json<Access>), ApiError> {
+    lifetimes: &State<Lifetimes>,
+) -> Result<(Status, Access), ApiError> {
     let Body(Registration { email, password, name }) = body;
     let email: Email = email.parse().map_err(|error| ApiError::InvalidBody(format!("email: {error}")))?;
-    let password: StrongPassword =
-        password.try_into().map_err(|error| ApiError::InvalidBody(format!("password: {error}")))?;
-    let password_hash =
-        hasher.run(move || password::hash(&password)).await?.map_err(|error| ApiError::Internal(error.to_string()))?;
+    let known = email.clone();
+    let password_hash = hasher
+        .run(move || {
+            let password = StrongPassword::chosen(password, &[known.as_str()])
+                .map_err(|error| ApiError::InvalidBody(format!("password: {error}")))?;
+            password::hash(&password).map_err(|error| ApiError::Internal(error.to_string()))
+        })
+        .await??;
     let user = NewUser { email, name, password_hash, role: Role::Client };
     let identity = queries::create(db.pool(), &user).await.map_err(|error| match error {
         CreateUserError::EmailTaken => ApiError::EmailTaken,
         CreateUserError::Database(error) => error.into(),
     })?;
-    Ok((Status::Created, Json(Access { access_token: tokens.issue(&identity)? })))
+    Ok((Status::Created, begin(db, tokens, lifetimes, &identity).await?))
 }
 
 #[post("/auth/register", data = "<body>")]
@@ -73,8 +77,9 @@ pub(crate) async fn register_as_reference(
     db: &Db,
     hasher: &State<Hasher>,
     tokens: &State<Tokens>,
-) -> Result<(Status, Json<Access>), ApiError> {
-    register(limit, body, db, hasher, tokens).await
+    lifetimes: &State<Lifetimes>,
+) -> Result<(Status, Access), ApiError> {
+    register(limit, body, db, hasher, tokens, lifetimes).await
 }
 
 /// One answer for an unknown email and a wrong password, in the same time.
@@ -85,18 +90,25 @@ pub(crate) async fn login(
     db: &Db,
     hasher: &State<Hasher>,
     tokens: &State<Tokens>,
-) -> Result<Json<Access>, ApiError> {
+    lifetimes: &State<Lifetimes>,
+) -> Result<Access, ApiError> {
     let Body(Credentials { email, password }) = body;
     let user = match email.parse::<Email>() {
         Ok(email) => queries::find_for_login(db.pool(), &email).await?,
         Err(_) => None,
     };
-    let (identity, hash) = user.unzip();
+    let hash = user.as_ref().map(|user| user.password_hash.clone());
     // Looked for at boot too, but PostgreSQL may have been away then.
     let known_to_all = config::is_production() && seed::is_development_password(&password);
-    let matches = hasher.run(move || password::verify(&password, hash.as_deref())).await?;
-    let identity = identity.filter(|_| matches && !known_to_all).ok_or(ApiError::WrongCredentials)?;
-    Ok(Json(Access { access_token: tokens.issue(&identity)? }))
+    let verified = hasher.run(move || password::verify(&password, hash.as_deref())).await?;
+    let matches = !known_to_all && !matches!(verified, Verified::No);
+    let user = user.filter(|_| matches).ok_or(ApiError::WrongCredentials)?;
+    if let Verified::Outdated(new) = verified
+        && let Err(error) = queries::rehash(db.pool(), user.identity.id, &user.password_hash, &new).await
+    {
+        tracing::warn!(%error, "a hash stays as cheap as it was until the next login");
+    }
+    begin(db, tokens, lifetimes, &user.identity).await
 }
 
 #[post("/auth/login", data = "<body>")]
@@ -106,6 +118,7 @@ pub(crate) async fn login_as_reference(
     db: &Db,
     hasher: &State<Hasher>,
     tokens: &State<Tokens>,
-) -> Result<Json<Access>, ApiError> {
-    login(limit, body, db, hasher, tokens).await
+    lifetimes: &State<Lifetimes>,
+) -> Result<Access, ApiError> {
+    login(limit, body, db, hasher, tokens, lifetimes).await
 }

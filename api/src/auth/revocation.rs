@@ -1,47 +1,53 @@
 //! Revoked tokens: which of them do not count any more, although they have not expired.
 //!
-//! A token names the generation that its user was in. Every api looks each second whose
-//! generation has moved, and keeps that in memory: no request waits for the database to be let in.
+//! A token names its session, and the generation that its user was in. Every api looks each second (`look.rs`) which
+//! sessions have ended and whose generation has moved, and keeps that in memory for as long as a token lives.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use chrono::TimeDelta;
-use rocket::fairing::AdHoc;
-use rocket_db_pools::Database;
 use shop_common::db;
-use shop_common::id::UserId;
-use shop_common::time::Timestamp;
+use shop_common::id::{SessionId, UserId};
 use shop_common::users::queries::{self, Revoked};
+use shop_common::users::sessions::{self, RevokedSession};
 use shop_common::users::tickets::Holder;
 use sqlx::PgPool;
-use tokio::time::timeout;
+use tokio::time::Instant;
 
-use crate::db::Db;
 use crate::error::ApiError;
-use crate::realtime::hub::Hub;
 
-/// How often the table is looked at: how long a revoked token may still be good.
-const LOOK: Duration = Duration::from_secs(1);
-/// A look goes back so much further than the one before, for what was written before it and committed after it.
-const OVERLAP: TimeDelta = TimeDelta::minutes(1);
+/// A look goes back so much further than the one before, for what was written before it and committed after it. And
+/// what is known is kept for so much longer than a token lives, since clocks differ.
+const OVERLAP: Duration = Duration::from_secs(60);
 
-/// The generations of the users whose tokens were ever revoked. Clones are the same.
-#[derive(Clone, Default)]
-pub(crate) struct Revocations(Arc<RwLock<Seen>>);
+/// What was revoked not long ago. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Revocations {
+    seen: Arc<RwLock<Seen>>,
+    /// How long a token lives.
+    lifetime: Duration,
+}
 
 #[derive(Default)]
 struct Seen {
-    generations: HashMap<UserId, i32>,
-    /// When the last of them was revoked, as far as is known. None before the first look.
-    until: Option<Timestamp>,
+    /// The generations of users, and when it was noticed that they have moved.
+    generations: HashMap<UserId, (i32, Instant)>,
+    sessions: HashMap<SessionId, Instant>,
+    /// When the last look began that the database has answered. None before the first one.
+    looked_at: Option<Instant>,
 }
 
 impl Revocations {
+    /// Nothing is known yet; tokens live for so long.
+    pub(crate) fn new(lifetime: Duration) -> Self {
+        Self { seen: Arc::default(), lifetime }
+    }
+
     /// Whether a request with that token may go on. Before the first look nobody knows.
     pub(crate) fn check(&self, holder: &Holder) -> Result<(), ApiError> {
-        if self.read().until.is_none() {
+        if self.read().looked_at.is_none() {
             return Err(ApiError::Unavailable);
         }
         if self.revoked(holder) { Err(ApiError::TokenRevoked) } else { Ok(()) }
@@ -49,54 +55,141 @@ impl Revocations {
 
     /// Whether a token is known to be revoked.
     pub(crate) fn revoked(&self, holder: &Holder) -> bool {
-        self.read().generations.get(&holder.user_id).is_some_and(|current| holder.token_generation < *current)
+        let seen = self.read();
+        seen.sessions.contains_key(&holder.session_id)
+            || seen.generations.get(&holder.user_id).is_some_and(|(current, _)| holder.token_generation < *current)
     }
 
-    /// Looks at the table, and gives the users whose generation has moved since the last look.
-    async fn look(&self, pool: &PgPool) -> Result<Vec<UserId>, sqlx::Error> {
-        let since = self.read().until.map(|until| until - OVERLAP);
+    /// Notes what this api has revoked itself, which need not wait for the next look.
+    pub(crate) fn note_session(&self, session: SessionId) {
+        self.write(|seen| seen.note_session(session));
+    }
+
+    /// The same for all tokens of a user before that generation.
+    pub(crate) fn note_user(&self, user: UserId, generation: i32) {
+        self.write(|seen| seen.note_user(user, generation));
+    }
+
+    /// Looks at the tables, and gives the users of whose tokens some were revoked since the last look.
+    pub(super) async fn look(&self, pool: &PgPool) -> Result<Vec<UserId>, sqlx::Error> {
+        let began = Instant::now();
+        let longest = self.lifetime + OVERLAP;
+        // Only how long ago it was: the database's clock need not be this one.
+        let window = self.read().looked_at.map_or(longest, |at| longest.min(began - at + OVERLAP));
         let pool = pool.clone();
-        let found = db::bounded(async move { queries::revoked_since(&pool, since).await });
-        let found = found.await.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
-        let mut seen = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let until = seen.until.unwrap_or(Timestamp::UNIX_EPOCH);
-        seen.until = Some(found.iter().map(|revoked| revoked.revoked_at).fold(until, Timestamp::max));
-        let mut moved = Vec::new();
-        for Revoked { id, token_generation, .. } in found {
-            let known = seen.generations.entry(id).or_insert(0);
-            if token_generation > *known {
-                *known = token_generation;
-                moved.push(id);
-            }
-        }
-        Ok(moved)
+        let found = db::bounded(async move {
+            let users = queries::revoked_within(&pool, window).await?;
+            Ok((users, sessions::revoked_within(&pool, window).await?))
+        });
+        let (users, sessions) = found.await.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+        Ok(self.write(|seen| {
+            seen.looked_at = Some(began);
+            seen.forget(longest);
+            seen.learn(users, sessions)
+        }))
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Seen> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.seen.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut Seen) -> T) -> T {
+        change(&mut self.seen.write().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Looks each second, and wakes the sockets of who was revoked.
-pub(crate) fn fairing() -> AdHoc {
-    AdHoc::on_liftoff("Revocations", move |rocket| {
-        Box::pin(async move {
-            let (Some(revocations), Some(hub), Some(db)) =
-                (rocket.state::<Revocations>().cloned(), rocket.state::<Hub>().cloned(), Db::fetch(rocket))
-            else {
-                return;
-            };
-            let (pool, mut shutdown) = (db.pool().clone(), rocket.shutdown());
-            let look = async move || match revocations.look(&pool).await {
-                Ok(moved) => hub.wake(moved),
-                Err(error) => tracing::warn!(%error, "cannot see whose tokens were revoked, looking again"),
-            };
-            look().await;
-            tokio::spawn(async move {
-                while timeout(LOOK, &mut shutdown).await.is_err() {
-                    look().await;
-                }
-            });
-        })
-    })
+impl Seen {
+    /// Keeps what is new, and gives whose it is.
+    fn learn(&mut self, users: Vec<Revoked>, sessions: Vec<RevokedSession>) -> Vec<UserId> {
+        let mut moved = Vec::new();
+        for Revoked { id, token_generation } in users {
+            if self.note_user(id, token_generation) {
+                moved.push(id);
+            }
+        }
+        for RevokedSession { id, user_id } in sessions {
+            if self.note_session(id) {
+                moved.push(user_id);
+            }
+        }
+        moved
+    }
+
+    /// Whether that is new.
+    fn note_user(&mut self, user: UserId, generation: i32) -> bool {
+        let known = self.generations.entry(user).or_insert((0, Instant::now()));
+        let moved = generation > known.0;
+        if moved {
+            *known = (generation, Instant::now());
+        }
+        moved
+    }
+
+    /// Whether that is new.
+    fn note_session(&mut self, session: SessionId) -> bool {
+        match self.sessions.entry(session) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(Instant::now());
+                true
+            }
+            Entry::Occupied(_) => false,
+        }
+    }
+
+    /// Forgets what was noticed longer ago than that: the tokens that it was about have expired.
+    fn forget(&mut self, age: Duration) {
+        self.generations.retain(|_, (_, noticed)| noticed.elapsed() < age);
+        self.sessions.retain(|_, noticed| noticed.elapsed() < age);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_revoked_is_new_once_and_forgotten_when_its_tokens_have_expired() {
+        let mut seen = Seen::default();
+        let (ada, bob, session) = (UserId::new(), UserId::new(), SessionId::new());
+        let found = || {
+            let users = vec![Revoked { id: ada, token_generation: 1 }];
+            (users, vec![RevokedSession { id: session, user_id: bob }])
+        };
+
+        let (users, sessions) = found();
+        assert_eq!(seen.learn(users, sessions), [ada, bob]);
+        let (users, sessions) = found();
+        assert!(seen.learn(users, sessions).is_empty());
+
+        tokio::time::advance(Duration::from_secs(59)).await;
+        seen.forget(Duration::from_secs(60));
+        assert_eq!((seen.generations.len(), seen.sessions.len()), (1, 1));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        seen.forget(Duration::from_secs(60));
+        assert_eq!((seen.generations.len(), seen.sessions.len()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_token_counts_unless_its_session_has_ended_or_its_generation_is_over() {
+        let revocations = Revocations::new(Duration::from_secs(60));
+        let holder = Holder {
+            user_id: UserId::new(),
+            session_id: SessionId::new(),
+            token_generation: 1,
+            token_expires_at: chrono::Utc::now(),
+        };
+        assert!(matches!(revocations.check(&holder), Err(ApiError::Unavailable)), "nobody has looked");
+        revocations.write(|seen| seen.looked_at = Some(Instant::now()));
+
+        revocations.note_user(holder.user_id, 1);
+        revocations.note_session(SessionId::new());
+        assert!(revocations.check(&holder).is_ok());
+        revocations.note_session(holder.session_id);
+        assert!(matches!(revocations.check(&holder), Err(ApiError::TokenRevoked)));
+
+        let other = Holder { session_id: SessionId::new(), ..holder };
+        assert!(revocations.check(&other).is_ok());
+        revocations.note_user(holder.user_id, 2);
+        assert!(matches!(revocations.check(&other), Err(ApiError::TokenRevoked)));
+    }
 }

@@ -35,6 +35,7 @@ pub(crate) async fn issue(
     db: &Db,
 ) -> Result<(Status, Json<Ticket>), ApiError> {
     let ticket = tickets::issue(db.pool(), &caller.holder, time.0).await?;
+    let ticket = ticket.expose().to_owned();
     Ok((Status::Created, Json(Ticket { ticket, expires_in: time.0.as_secs() })))
 }
 
@@ -52,7 +53,7 @@ impl SocketHolder {
 
     async fn unlimited(request: &Request<'_>) -> Result<Holder, ApiError> {
         let Some(ticket) = request.query_value::<&str>("ticket") else {
-            return Caller::of(request).as_ref().map(|caller| caller.holder).map_err(Clone::clone);
+            return Caller::of(request).await.as_ref().map(|caller| caller.holder).map_err(Clone::clone);
         };
         let (Ok(ticket), Outcome::Success(db)) = (ticket, request.guard::<&Db>().await) else {
             return Err(ApiError::TicketInvalid);

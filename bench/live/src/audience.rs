@@ -8,7 +8,9 @@ use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::json;
-use shop_common::id::UserId;
+use shop_common::id::{SessionId, UserId};
+use shop_common::users::signing_keys;
+use sqlx::PgPool;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -19,8 +21,8 @@ use crate::wire::Wire;
 
 /// What both servers check tokens with.
 pub(crate) const SECRET: &str = "0f9d2c7be8a1456394d7c0ab12ef5678";
-/// Longer than any run.
-const TOKEN_SECONDS: u64 = 6 * 3600;
+/// How long a token lives: longer than any run.
+pub(crate) const TOKEN_SECONDS: u64 = 6 * 3600;
 /// How exactly the end of a feed is noticed.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -33,12 +35,17 @@ pub(crate) struct Audience {
 
 impl Audience {
     /// Opens a socket for each customer, so many at the same time.
-    pub(crate) async fn gather(wire: Wire, port: u16, customers: &[Customer], at_once: usize) -> anyhow::Result<Self> {
+    pub(crate) async fn gather(
+        wire: Wire,
+        port: u16,
+        customers: &[Customer],
+        signer: &Signer,
+        at_once: usize,
+    ) -> anyhow::Result<Self> {
         let (arrived, stop) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
-        let key = EncodingKey::from_secret(SECRET.as_bytes());
         let listeners = stream::iter(customers)
             .map(|customer| {
-                let (arrived, stop, token) = (Arc::clone(&arrived), stop.clone(), token(customer.user, &key));
+                let (arrived, stop, token) = (Arc::clone(&arrived), stop.clone(), signer.token(customer.user));
                 async move {
                     let socket = client::open(wire, port, &token?).await?;
                     anyhow::Ok(tokio::spawn(client::listen(socket, wire, arrived, stop)))
@@ -69,18 +76,40 @@ impl Audience {
     }
 }
 
-/// A token as the shop issues them.
-fn token(user: UserId, key: &EncodingKey) -> anyhow::Result<String> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let claims = json!({
-        "sub": user,
-        "email": format!("{user}@live.example"),
-        "role": "CLIENT",
-        "gen": 0,
-        "iat": now,
-        "exp": now + TOKEN_SECONDS,
-        "iss": "shop",
-        "aud": "shop",
-    });
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, key).context("signing a token")
+/// What signs the customers' tokens.
+pub(crate) struct Signer {
+    header: Header,
+    key: EncodingKey,
+}
+
+impl Signer {
+    /// As the apis of the shop with that database sign.
+    pub(crate) async fn of_shop(pool: &PgPool) -> anyhow::Result<Self> {
+        let live = signing_keys::live(pool, Duration::from_secs(TOKEN_SECONDS)).await?;
+        let kid = &live.last().context("the shop has no key")?.kid;
+        let header = Header { kid: Some(kid.as_str().to_owned()), ..Header::new(Algorithm::HS256) };
+        Ok(Self { header, key: EncodingKey::from_secret(&signing_keys::derive(&SECRET.into(), kid)) })
+    }
+
+    /// As the rival checks.
+    pub(crate) fn of_rival() -> Self {
+        Self { header: Header::new(Algorithm::HS256), key: EncodingKey::from_secret(SECRET.as_bytes()) }
+    }
+
+    /// A token as the shop issues them.
+    fn token(&self, user: UserId) -> anyhow::Result<String> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let claims = json!({
+            "sub": user,
+            "email": format!("{user}@live.example"),
+            "role": "CLIENT",
+            "sid": SessionId::new(),
+            "gen": 0,
+            "iat": now,
+            "exp": now + TOKEN_SECONDS,
+            "iss": "shop",
+            "aud": "shop",
+        });
+        jsonwebtoken::encode(&self.header, &claims, &self.key).context("signing a token")
+    }
 }

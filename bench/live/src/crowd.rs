@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::args::Args;
-use crate::audience::Audience;
+use crate::audience::{Audience, Signer};
 use crate::books::Books;
 use crate::deliveries::percentile;
 use crate::server::Server;
@@ -74,8 +74,8 @@ pub(crate) async fn measure(args: &Args) -> anyhow::Result<Crowd> {
 async fn on_books(args: &Args, books: &Books) -> anyhow::Result<Crowd> {
     let prefix = format!("live-{}", Uuid::now_v7());
     let server = Server::shop(args, &books.url, &prefix, &[]).await?;
-    let port = server.port;
-    let audience = Audience::gather(Wire::Plain, port, &books.customers, CROWD).await?;
+    let (port, signer) = (server.port, Signer::of_shop(&books.pool).await?);
+    let audience = Audience::gather(Wire::Plain, port, &books.customers, &signer, CROWD).await?;
     let enough = CancellationToken::new();
     let idle = tokio::spawn(ask(port, enough.clone()));
     tokio::time::sleep(IDLE).await;
@@ -86,7 +86,7 @@ async fn on_books(args: &Args, books: &Books) -> anyhow::Result<Crowd> {
     let enough = CancellationToken::new();
     let meanwhile = tokio::spawn(ask(port, enough.clone()));
     let begun = Instant::now();
-    let audience = Audience::gather(Wire::Plain, port, &books.customers, CROWD).await?;
+    let audience = Audience::gather(Wire::Plain, port, &books.customers, &signer, CROWD).await?;
     let back = begun.elapsed();
     tokio::time::sleep(AT_LEAST.saturating_sub(back)).await;
     enough.cancel();

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::args::Args;
-use crate::audience::Audience;
+use crate::audience::{Audience, Signer};
 use crate::books::Books;
 use crate::deliveries::Deliveries;
 use crate::feed::{Feed, Way};
@@ -85,8 +85,12 @@ async fn on_server(
 ) -> anyhow::Result<Sample> {
     sleep(SETTLING).await;
     let memory_before = usage::memory(server.pid)?;
+    let signer = match target {
+        Target::ShopWs | Target::ShopSocketIo => Signer::of_shop(&books.pool).await?,
+        Target::Rival => Signer::of_rival(),
+    };
     let begun = Instant::now();
-    let audience = Audience::gather(target.wire(), server.port, &books.customers, AT_ONCE).await?;
+    let audience = Audience::gather(target.wire(), server.port, &books.customers, &signer, AT_ONCE).await?;
     let connecting = begun.elapsed();
     sleep(RESTING).await;
     let memory_with_sockets = usage::memory(server.pid)?;

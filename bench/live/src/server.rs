@@ -13,7 +13,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
 use crate::args::Args;
-use crate::audience::SECRET;
+use crate::audience::{SECRET, TOKEN_SECONDS};
 
 /// The folder of the rival.
 pub(crate) const RIVAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rival");
@@ -60,6 +60,7 @@ impl Server {
             .env("ROCKET_PROFILE", "development")
             .env("ROCKET_PORT", "0")
             .env("JWT_SECRET", SECRET)
+            .env("ROCKET_AUTH", format!("{{token_seconds={TOKEN_SECONDS}}}"))
             .env("SHOP_LOG_FORMAT", "json")
             .env("SHOP_RATE_LIMITS", "off")
             .envs(settings.iter().copied());

@@ -40,7 +40,7 @@ pub(crate) struct OrdersWatchArgs {
 /// The commands below `shopctl users`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum UsersCommand {
-    /// Revoke all tokens of a user
+    /// Revoke all tokens of a user, and end all their sessions
     ///
     /// Whoever uses one gets 401 `token_revoked` within a second or two, and open
     /// sockets are closed. The user can log in again: to keep somebody out who knows

@@ -5,6 +5,7 @@ pub(crate) mod dead;
 mod detach;
 pub(crate) mod down;
 pub(crate) mod jobs;
+pub(crate) mod keys;
 pub(crate) mod migrate;
 mod next_steps;
 pub(crate) mod orders;

@@ -8,7 +8,7 @@ use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::shop::{Shop, database};
 
-/// Revokes all tokens of a user.
+/// Revokes all tokens of a user, and ends all their sessions.
 pub(crate) async fn revoke(args: &UsersRevokeArgs) -> Result<(), Failure> {
     let email: Email = args.email.parse().map_err(|error| Failure::new(Exit::Refused, format!("EMAIL: {error}")))?;
     let shop = Shop::find(&args.shop.home.dir)?;
@@ -19,6 +19,8 @@ pub(crate) async fn revoke(args: &UsersRevokeArgs) -> Result<(), Failure> {
         Format::Json => output::json(&json!({ "userId": user.id, "email": email.as_str() }))?,
         Format::Table => output::table(["USER", "EMAIL"], vec![[user.id.to_string(), email.as_str().to_owned()]])?,
     }
-    output::note("their tokens are revoked, and their sockets are closed within two seconds");
+    output::note(
+        "their tokens are revoked, their sessions have ended, and their sockets are closed within two seconds",
+    );
     Ok(())
 }

@@ -2,6 +2,9 @@
 
 pub mod password;
 pub mod queries;
+pub mod secret;
+pub mod sessions;
+pub mod signing_keys;
 pub mod tickets;
 
 use serde::{Deserialize, Serialize};
@@ -22,7 +25,8 @@ pub enum Role {
 /// An email address, in lower case.
 ///
 /// Checked for its shape only; whether it exists, only a letter to it can tell.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::Type)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::Type)]
+#[serde(transparent)]
 #[sqlx(transparent)]
 pub struct Email(String);
 
@@ -60,7 +64,7 @@ impl std::str::FromStr for Email {
 }
 
 /// What to call a user: 1 to 200 characters.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, sqlx::Type)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
 #[serde(try_from = "String")]
 #[sqlx(transparent)]
 pub struct UserName(String);

@@ -1,10 +1,13 @@
 //! Users in the database.
 
+use std::time::Duration;
+
+use serde::Serialize;
 use sqlx::PgPool;
 
 use super::{Email, Identity, Role, UserName};
 use crate::id::UserId;
-use crate::time::Timestamp;
+use crate::time::{self, Timestamp};
 
 /// A user that is not in the database yet.
 #[derive(Debug)]
@@ -52,26 +55,82 @@ pub async fn create(pool: &PgPool, user: &NewUser) -> Result<Identity, CreateUse
     })
 }
 
-/// The user with that email and the hash of their password.
+/// Who a user is, and the hash of their password.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Login {
+    /// Who.
+    #[sqlx(flatten)]
+    pub identity: Identity,
+    /// The hash of their password.
+    pub password_hash: String,
+}
+
+/// The user with that email.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn find_for_login(pool: &PgPool, email: &Email) -> Result<Option<(Identity, String)>, sqlx::Error> {
-    #[derive(sqlx::FromRow)]
-    struct Row {
-        #[sqlx(flatten)]
-        identity: Identity,
-        password_hash: String,
-    }
-    let row: Option<Row> =
-        sqlx::query_as("SELECT id, email, role, token_generation, password_hash FROM users WHERE email = $1")
-            .bind(email)
-            .fetch_optional(pool)
-            .await?;
-    Ok(row.map(|row| (row.identity, row.password_hash)))
+pub async fn find_for_login(pool: &PgPool, email: &Email) -> Result<Option<Login>, sqlx::Error> {
+    sqlx::query_as("SELECT id, email, role, token_generation, password_hash FROM users WHERE email = $1")
+        .bind(email)
+        .fetch_optional(pool)
+        .await
 }
 
-/// Revokes all tokens that the user with that email has. Gives who that is, if there is such a user.
+/// The user with that id.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn login_of(pool: &PgPool, id: UserId) -> Result<Option<Login>, sqlx::Error> {
+    sqlx::query_as("SELECT id, email, role, token_generation, password_hash FROM users WHERE id = $1")
+        .bind(id)
+        .fetch_optional(pool)
+        .await
+}
+
+/// A user as they are shown to themselves.
+#[derive(Debug, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+pub struct Account {
+    /// Who.
+    pub id: UserId,
+    /// Their address.
+    pub email: Email,
+    /// What to call them.
+    pub name: Option<UserName>,
+    /// What they may do.
+    pub role: Role,
+    /// Since when they have an account.
+    #[serde(serialize_with = "time::millis")]
+    pub created_at: Timestamp,
+}
+
+/// The user with that id, if there is one.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn account(pool: &PgPool, id: UserId) -> Result<Option<Account>, sqlx::Error> {
+    sqlx::query_as("SELECT id, email, name, role, created_at FROM users WHERE id = $1")
+        .bind(id)
+        .fetch_optional(pool)
+        .await
+}
+
+/// Keeps another hash of the same password, unless it was changed since the old hash was read.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn rehash(pool: &PgPool, id: UserId, old: &str, new: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2")
+        .bind(id)
+        .bind(old)
+        .bind(new)
+        .execute(pool)
+        .await
+        .map(drop)
+}
+
+/// Revokes all tokens that the user with that email has, and ends all their sessions. Gives who that is, if there is
+/// such a user.
 ///
 /// # Errors
 /// When the database refuses.
@@ -85,6 +144,20 @@ pub async fn revoke_tokens(pool: &PgPool, email: &Email) -> Result<Option<Identi
     .await
 }
 
+/// The same for the user with that id.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn revoke_tokens_of(pool: &PgPool, id: UserId) -> Result<Option<Identity>, sqlx::Error> {
+    sqlx::query_as(
+        "UPDATE users SET token_generation = token_generation + 1, revoked_at = now() WHERE id = $1
+         RETURNING id, email, role, token_generation",
+    )
+    .bind(id)
+    .fetch_optional(pool)
+    .await
+}
+
 /// A user whose tokens were revoked.
 #[derive(Debug, sqlx::FromRow)]
 pub struct Revoked {
@@ -92,20 +165,18 @@ pub struct Revoked {
     pub id: UserId,
     /// The generation of the tokens that count since then.
     pub token_generation: i32,
-    /// When.
-    pub revoked_at: Timestamp,
 }
 
-/// Whose tokens were revoked since a time, or ever.
+/// Whose tokens were revoked within so long.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn revoked_since(pool: &PgPool, time: Option<Timestamp>) -> Result<Vec<Revoked>, sqlx::Error> {
+pub async fn revoked_within(pool: &PgPool, time: Duration) -> Result<Vec<Revoked>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT id, token_generation, revoked_at FROM users
-         WHERE revoked_at IS NOT NULL AND revoked_at >= coalesce($1, '-infinity')",
+        "SELECT id, token_generation FROM users
+         WHERE revoked_at >= now() - make_interval(secs => $1::double precision)",
     )
-    .bind(time)
+    .bind(time.as_secs_f64())
     .fetch_all(pool)
     .await
 }

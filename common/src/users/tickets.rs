@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use rand::RngCore;
-use sha2::{Digest, Sha256};
+use secrecy::SecretString;
 use sqlx::PgPool;
 
-use crate::id::UserId;
+use super::secret::Secret;
+use crate::id::{SessionId, UserId};
 use crate::time::Timestamp;
 
 /// Whoever holds a token or a ticket, as far as a socket has to know.
@@ -17,6 +17,8 @@ use crate::time::Timestamp;
 pub struct Holder {
     /// Who.
     pub user_id: UserId,
+    /// The session that the token belongs to.
+    pub session_id: SessionId,
     /// The generation of the token.
     pub token_generation: i32,
     /// When the token expires, and with it all that was opened by it.
@@ -27,16 +29,15 @@ pub struct Holder {
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn issue(pool: &PgPool, holder: &Holder, good_for: Duration) -> Result<String, sqlx::Error> {
-    let mut bytes = [0; 32];
-    rand::rng().fill_bytes(&mut bytes);
-    let ticket: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+pub async fn issue(pool: &PgPool, holder: &Holder, good_for: Duration) -> Result<Secret, sqlx::Error> {
+    let ticket = Secret::random();
     sqlx::query(
-        "INSERT INTO socket_tickets (digest, user_id, token_generation, token_expires_at, expires_at)
-         VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5::double precision))",
+        "INSERT INTO socket_tickets (digest, user_id, session_id, token_generation, token_expires_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6::double precision))",
     )
-    .bind(digest(&ticket))
+    .bind(ticket.digest())
     .bind(holder.user_id)
+    .bind(holder.session_id)
     .bind(holder.token_generation)
     .bind(holder.token_expires_at)
     .bind(good_for.as_secs_f64())
@@ -51,10 +52,11 @@ pub async fn issue(pool: &PgPool, holder: &Holder, good_for: Duration) -> Result
 /// When the database refuses.
 pub async fn redeem(pool: &PgPool, ticket: &str) -> Result<Option<Holder>, sqlx::Error> {
     sqlx::query_as(
-        "DELETE FROM socket_tickets WHERE digest = $1 AND expires_at > now() AND token_expires_at > now()
-         RETURNING user_id, token_generation, token_expires_at",
+        "DELETE FROM socket_tickets
+         WHERE digest = $1 AND expires_at > now() AND token_expires_at > now() AND session_id IS NOT NULL
+         RETURNING user_id, session_id, token_generation, token_expires_at",
     )
-    .bind(digest(ticket))
+    .bind(Secret::from(SecretString::from(ticket)).digest())
     .fetch_optional(pool)
     .await
 }
@@ -65,8 +67,4 @@ pub async fn redeem(pool: &PgPool, ticket: &str) -> Result<Option<Holder>, sqlx:
 /// When the database refuses.
 pub async fn forget(pool: &PgPool) -> Result<u64, sqlx::Error> {
     Ok(sqlx::query("DELETE FROM socket_tickets WHERE expires_at < now()").execute(pool).await?.rows_affected())
-}
-
-fn digest(ticket: &str) -> Vec<u8> {
-    Sha256::digest(ticket).to_vec()
 }

@@ -1,0 +1,71 @@
+//! `/auth/me` and `/auth/password`: one's own account.
+
+use rocket::serde::json::Json;
+use rocket::{State, get, post};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use shop_common::users::password::{self, StrongPassword, Verified};
+use shop_common::users::queries::{self, Account};
+use shop_common::users::sessions::{self, Lifetimes};
+
+use super::guard::Caller;
+use super::hashing::Hasher;
+use super::revocation::Revocations;
+use super::sessions::{Access, note_revoked};
+use super::tokens::Tokens;
+use crate::body::Body;
+use crate::db::Db;
+use crate::error::ApiError;
+use crate::rate_limit::{Limited, Login};
+use crate::realtime::hub::Hub;
+
+/// Who the token says that one is, as the database has it.
+#[get("/auth/me")]
+pub(crate) async fn me(caller: Caller, db: &Db) -> Result<Json<Account>, ApiError> {
+    // The token is good, but its user is gone.
+    queries::account(db.pool(), caller.id).await?.map(Json).ok_or(ApiError::TokenInvalid)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewPassword {
+    current_password: SecretString,
+    new_password: SecretString,
+}
+
+/// Another password. All sessions end, and another one begins. It is limited as logins are, or else a stolen token
+/// would do for guessing the password.
+#[post("/auth/password", data = "<body>")]
+pub(crate) async fn change_password(
+    caller: Caller,
+    _limit: Limited<Login>,
+    body: Body<NewPassword>,
+    db: &Db,
+    hasher: &State<Hasher>,
+    tokens: &State<Tokens>,
+    lifetimes: &State<Lifetimes>,
+    revocations: &State<Revocations>,
+    hub: &State<Hub>,
+) -> Result<Access, ApiError> {
+    let Body(NewPassword { current_password, new_password }) = body;
+    let signer = tokens.signer()?;
+    let login = queries::login_of(db.pool(), caller.id).await?.ok_or(ApiError::TokenInvalid)?;
+    let (email, hash) = (login.identity.email.clone(), login.password_hash);
+    let password_hash = hasher
+        .run(move || {
+            if matches!(password::verify(&current_password, Some(&hash)), Verified::No) {
+                return Err(ApiError::WrongPassword);
+            }
+            if current_password.expose_secret() == new_password.expose_secret() {
+                return Err(ApiError::InvalidBody("new_password: it must be another one than before".to_owned()));
+            }
+            let password = StrongPassword::chosen(new_password, &[email.as_str()])
+                .map_err(|error| ApiError::InvalidBody(format!("new_password: {error}")))?;
+            password::hash(&password).map_err(|error| ApiError::Internal(error.to_string()))
+        })
+        .await??;
+    let changed = sessions::change_password(db.pool(), &login.identity, &password_hash, lifetimes).await?;
+    let (identity, session) = changed.ok_or(ApiError::TokenRevoked)?;
+    note_revoked(&identity, revocations, hub);
+    Access::to(&identity, &session, &signer)
+}

@@ -1,0 +1,135 @@
+//! `/auth/refresh`, `/auth/logout`, `/auth/logout-all`: how a session goes on, and how it ends.
+
+use rocket::http::{Header, Status};
+use rocket::response::{self, Responder, Response};
+use rocket::serde::json::Json;
+use rocket::{Request, State, post};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use shop_common::db;
+use shop_common::users::sessions::{self, Lifetimes, Opened, Reason, RefreshError};
+use shop_common::users::{Identity, queries};
+
+use super::guard::Caller;
+use super::revocation::Revocations;
+use super::tokens::{Signer, Tokens};
+use crate::body::Body;
+use crate::db::Db;
+use crate::error::ApiError;
+use crate::rate_limit::{Limited, Writes};
+use crate::realtime::hub::Hub;
+
+/// What a login gives, named as OAuth names it (RFC 6749, 5.1); the reference backend has the first one only.
+#[derive(Serialize)]
+pub(crate) struct Access {
+    access_token: String,
+    refresh_token: String,
+    token_type: &'static str,
+    /// Seconds until the access token expires.
+    expires_in: i64,
+}
+
+impl Access {
+    /// The tokens of a session that has just begun or gone on.
+    pub(super) fn to(identity: &Identity, session: &Opened, signer: &Signer<'_>) -> Result<Self, ApiError> {
+        let issued = signer.issue(identity, session.id, session.expires_at)?;
+        Ok(Self {
+            access_token: issued.token,
+            refresh_token: session.refresh_token.expose().to_owned(),
+            token_type: "Bearer",
+            expires_in: issued.seconds,
+        })
+    }
+}
+
+/// Nobody on the way may keep it.
+impl<'r> Responder<'r, 'static> for Access {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        let body = Json(self).respond_to(request)?;
+        Response::build_from(body).header(Header::new("Cache-Control", "no-store")).ok()
+    }
+}
+
+/// Logs somebody in.
+pub(super) async fn begin(
+    db: &Db,
+    tokens: &Tokens,
+    lifetimes: &Lifetimes,
+    identity: &Identity,
+) -> Result<Access, ApiError> {
+    let signer = tokens.signer()?;
+    let session = sessions::open(db.pool(), identity, lifetimes).await?;
+    Access::to(identity, &session, &signer)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Refresh {
+    refresh_token: SecretString,
+}
+
+/// The next pair of tokens, for a refresh token that nobody has used yet.
+#[post("/auth/refresh", data = "<body>")]
+pub(crate) async fn refresh(
+    _limit: Limited<Writes>,
+    body: Body<Refresh>,
+    db: &Db,
+    tokens: &State<Tokens>,
+    lifetimes: &State<Lifetimes>,
+    revocations: &State<Revocations>,
+    hub: &State<Hub>,
+) -> Result<Access, ApiError> {
+    let Body(Refresh { refresh_token }) = body;
+    let signer = tokens.signer()?;
+    let (pool, lifetimes) = (db.pool().clone(), *lifetimes.inner());
+    let refreshed = db::bounded(async move { sessions::refresh(&pool, &refresh_token.into(), &lifetimes).await });
+    match refreshed.await.ok_or(ApiError::OutcomeUnknown)? {
+        Ok((identity, session)) => Access::to(&identity, &session, &signer),
+        Err(RefreshError::Reused { session, user }) => {
+            tracing::warn!(%session, %user, "a refresh token was used twice, its session has ended");
+            metrics::counter!("shop_refresh_tokens_reused_total").increment(1);
+            revocations.note_session(session);
+            hub.wake([user]);
+            Err(ApiError::RefreshTokenReused)
+        }
+        Err(RefreshError::Invalid) => Err(ApiError::RefreshTokenInvalid),
+        Err(RefreshError::Database(error)) => Err(error.into()),
+        Err(RefreshError::Unknown(_)) => Err(ApiError::OutcomeUnknown),
+    }
+}
+
+/// Ends the session of the token.
+#[post("/auth/logout")]
+pub(crate) async fn logout(
+    caller: Caller,
+    _limit: Limited<Writes>,
+    db: &Db,
+    revocations: &State<Revocations>,
+    hub: &State<Hub>,
+) -> Result<Status, ApiError> {
+    let session = caller.holder.session_id;
+    sessions::revoke(db.pool(), session, Reason::Logout).await?;
+    revocations.note_session(session);
+    hub.wake([caller.id]);
+    Ok(Status::NoContent)
+}
+
+/// Ends all sessions of the user.
+#[post("/auth/logout-all")]
+pub(crate) async fn logout_all(
+    caller: Caller,
+    _limit: Limited<Writes>,
+    db: &Db,
+    revocations: &State<Revocations>,
+    hub: &State<Hub>,
+) -> Result<Status, ApiError> {
+    let identity = queries::revoke_tokens_of(db.pool(), caller.id).await?.ok_or(ApiError::TokenInvalid)?;
+    note_revoked(&identity, revocations, hub);
+    Ok(Status::NoContent)
+}
+
+/// What this api has revoked itself, it knows at once.
+pub(super) fn note_revoked(identity: &Identity, revocations: &Revocations, hub: &Hub) {
+    revocations.note_user(identity.id, identity.token_generation);
+    hub.wake([identity.id]);
+}
