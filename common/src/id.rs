@@ -47,6 +47,10 @@ id!(
     ProductId
 );
 id!(
+    /// A change of a stock.
+    MovementId
+);
+id!(
     /// An order.
     OrderId
 );
