@@ -4,7 +4,7 @@ SHELL := /bin/sh
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SHOPCTL := $(TARGET)/debug/shopctl
 
-.PHONY: up test check build clients chaos chaos-proof chaos-programs model coverage bench-live
+.PHONY: up test check build clients chaos chaos-proof chaos-programs model coverage bench-live bench-lists
 
 ## Run the whole shop on port 3000, in the foreground. Missing servers are installed.
 up: build
@@ -50,6 +50,10 @@ bench-live: build
 	cargo build --release --locked -p shop-api -p live
 	npm ci --prefix bench/live/rival
 	$(SHOPCTL) services run --yes -- $(TARGET)/release/live --programs $(TARGET)/release $(LIVE)
+
+## Pages of a shop with millions of rows beside those of a small one: some ten minutes, most of them to fill it.
+bench-lists: build
+	$(SHOPCTL) services run --yes -- $(TARGET)/debug/lists $(LISTS)
 
 build:
 	cargo build --workspace --bins --examples --locked

@@ -23,6 +23,8 @@ pub(crate) enum ApiError {
     InvalidBody(String),
     #[error("{parameter}: {problem}")]
     InvalidParameter { parameter: &'static str, problem: String },
+    #[error("`after` is no cursor of this list in this order with these filters, start again without it")]
+    InvalidCursor,
     #[error("send a JSON body with `Content-Type: application/json`")]
     NotJson,
     #[error("the body did not come in time, send the request again; nothing was done")]
@@ -111,6 +113,7 @@ impl ApiError {
             Self::BadRequest(_) => (Status::BadRequest, "bad_request"),
             Self::InvalidBody(_) => (Status::BadRequest, "invalid_body"),
             Self::InvalidParameter { .. } => (Status::BadRequest, "invalid_parameter"),
+            Self::InvalidCursor => (Status::BadRequest, "invalid_cursor"),
             Self::NotJson => (Status::UnsupportedMediaType, "unsupported_media_type"),
             Self::RequestTimeout => (Status::RequestTimeout, "request_timeout"),
             Self::TooLarge { .. } => (Status::PayloadTooLarge, "body_too_large"),

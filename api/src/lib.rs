@@ -18,6 +18,7 @@ mod products;
 mod rate_limit;
 mod realtime;
 mod requests;
+mod stock;
 
 use std::time::Duration;
 
@@ -125,6 +126,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
                 orders::list,
                 orders::show,
                 orders::cancel,
+                stock::list,
                 realtime::websocket::open,
                 health::live,
                 health::ready,

@@ -2,10 +2,11 @@
 
 use std::io::Cursor;
 
+use chrono::DateTime;
 use rocket::http::{ContentType, Header, Status};
 use rocket::response::{self, Responder, Response};
 use rocket::serde::json::Json;
-use rocket::{Request, State, get, post};
+use rocket::{FromForm, Request, State, get, post};
 use serde::Deserialize;
 use shop_common::chaos;
 use shop_common::events::Announcer;
@@ -14,17 +15,19 @@ use shop_common::orders::cancel::CancelError;
 use shop_common::orders::decision::{Decision, NewOrder, Placed};
 use shop_common::orders::idempotency::Answer;
 use shop_common::orders::place::Placement;
-use shop_common::orders::queries::{self, OrderColumn};
+use shop_common::orders::queries::{self, OrderColumn, OrderFilter};
+use shop_common::orders::status::OrderStatus;
 use shop_common::orders::{self, Lines, Order, Quantity};
-use shop_common::pagination::{Direction, Page};
+use shop_common::pagination::Direction;
 use shop_common::payments::PaymentMethod;
+use shop_common::time::Timestamp;
 
 use crate::auth::guard::Caller;
 use crate::body::{Body, Object};
 use crate::db::{Db, RedisDb};
 use crate::error::ApiError;
 use crate::idempotency::Key;
-use crate::paging::ListQuery;
+use crate::paging::{ListQuery, Paged, invalid};
 use crate::rate_limit::{Limited, Writes};
 use crate::requests::RequestId;
 
@@ -35,6 +38,9 @@ const COLUMNS: [(&str, OrderColumn); 5] = [
     ("createdAt", OrderColumn::CreatedAt),
     ("updatedAt", OrderColumn::UpdatedAt),
 ];
+
+/// The same, the time first: it is what a list is sorted by that is chosen by time.
+const COLUMNS_BY_TIME: [(&str, OrderColumn); 5] = [COLUMNS[3], COLUMNS[0], COLUMNS[1], COLUMNS[2], COLUMNS[4]];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -74,10 +80,64 @@ pub(crate) async fn place(
     Ok(PlacedAnswer(placed))
 }
 
+/// The query of a list of orders, as it came.
+#[derive(FromForm)]
+pub(crate) struct OrdersQuery<'r> {
+    skip: Option<&'r str>,
+    take: Option<&'r str>,
+    #[field(name = "orderBy")]
+    order_by: Option<&'r str>,
+    order: Option<&'r str>,
+    after: Option<&'r str>,
+    user: Option<&'r str>,
+    status: Option<&'r str>,
+    from: Option<&'r str>,
+    to: Option<&'r str>,
+}
+
+impl<'r> OrdersQuery<'r> {
+    fn list(&self) -> ListQuery<'r> {
+        let Self { skip, take, order_by, order, after, .. } = *self;
+        ListQuery { skip, take, order_by, order, after }
+    }
+
+    fn filter(&self, caller: &Caller) -> Result<OrderFilter, ApiError> {
+        let owner = match self.user {
+            None => caller.id,
+            Some(_) if !caller.is_admin() => return Err(ApiError::AdminOnly),
+            Some(user) => user.parse().map_err(|_| invalid("user", "it must be a UUID".to_owned()))?,
+        };
+        let named = match self.status {
+            None => Vec::new(),
+            Some(names) => names
+                .split(',')
+                .map(|name| name.trim().parse())
+                .collect::<Result<Vec<OrderStatus>, _>>()
+                .map_err(|error| invalid("status", format!("{error}; several are separated by commas")))?,
+        };
+        // However often and in whatever order they were named: the same list has the same cursors.
+        let statuses = OrderStatus::ALL.into_iter().filter(|status| named.contains(status)).collect();
+        let from = self.from.map(|text| time("from", text)).transpose()?;
+        let to = self.to.map(|text| time("to", text)).transpose()?;
+        Ok(OrderFilter { owner, statuses, from, to })
+    }
+}
+
+fn time(parameter: &'static str, text: &str) -> Result<Timestamp, ApiError> {
+    let time = DateTime::parse_from_rfc3339(text).map_err(|_| {
+        invalid(parameter, "it must be a time of RFC 3339, for example 2026-01-31T12:00:00Z; write + as %2B".to_owned())
+    })?;
+    Ok(time.to_utc())
+}
+
+/// Sorted by what is asked for; else what is chosen by time by its time, all by id; the newest first.
 #[get("/orders?<query..>")]
-pub(crate) async fn list(caller: Caller, query: ListQuery<'_>, db: &Db) -> Result<Json<Page<Order>>, ApiError> {
-    let page = query.parse(&COLUMNS, Direction::Descending)?;
-    Ok(Json(queries::list(db.pool(), caller.id, &page).await?))
+pub(crate) async fn list(caller: Caller, query: OrdersQuery<'_>, db: &Db) -> Result<Paged<Order>, ApiError> {
+    let filter = query.filter(&caller)?;
+    let by_time = filter.from.is_some() || filter.to.is_some();
+    let columns = if by_time { &COLUMNS_BY_TIME } else { &COLUMNS };
+    let page = query.list().parse(columns, Direction::Descending, &filter)?;
+    Ok(Paged(queries::list(db.pool(), &filter, &page).await?))
 }
 
 /// Somebody else's order is not found either: a customer cannot even learn that it exists.

@@ -1,54 +1,65 @@
-//! Pages as clients ask for them: `?skip&take&orderBy&order`.
+//! Pages as clients ask for them, `?skip|after&take&orderBy&order`, and as they are answered: with a link to the next.
 
-use rocket::FromForm;
-use shop_common::pagination::{Direction, MAX_TAKE, PageRequest};
+use std::fmt::Write as _;
+
+use rocket::form::name::NameView;
+use rocket::http::uri::Origin;
+use rocket::http::{Header, RawStr};
+use rocket::response::{self, Responder, Response};
+use rocket::serde::json::Json;
+use rocket::{FromForm, Request};
+use serde::Serialize;
+use shop_common::pagination::cursor::Cursor;
+use shop_common::pagination::{Column, Direction, MAX_TAKE, Page, PageRequest};
 
 use crate::error::ApiError;
 
 const DEFAULT_TAKE: u32 = 10;
 
 /// The query of a list, as it came.
-#[derive(Debug, FromForm)]
+#[derive(Debug, Clone, Copy, Default, FromForm)]
 pub(crate) struct ListQuery<'r> {
-    skip: Option<&'r str>,
-    take: Option<&'r str>,
+    pub(crate) skip: Option<&'r str>,
+    pub(crate) take: Option<&'r str>,
     #[field(name = "orderBy")]
-    order_by: Option<&'r str>,
-    order: Option<&'r str>,
+    pub(crate) order_by: Option<&'r str>,
+    pub(crate) order: Option<&'r str>,
+    pub(crate) after: Option<&'r str>,
 }
 
 impl ListQuery<'_> {
-    /// Reads the query. `columns` are the names that the list can be sorted by, the default first.
-    pub(crate) fn parse<C: Copy>(
+    /// Reads the query. `columns` are the names that the list can be sorted by, the default first; `filter` is
+    /// everything that says which rows are in the list.
+    pub(crate) fn parse<C: Column>(
         &self,
         columns: &[(&str, C)],
         default_direction: Direction,
+        filter: &impl Serialize,
     ) -> Result<PageRequest<C>, ApiError> {
-        let skip = number("skip", self.skip, 0, 0..=u32::MAX)?;
         let take = number("take", self.take, DEFAULT_TAKE, 1..=MAX_TAKE)?;
-        let order_by = match self.order_by {
+        let column = match self.order_by {
             None => columns.first(),
             Some(name) => columns.iter().find(|(column, _)| *column == name),
         };
-        let (_, order_by) = order_by.ok_or_else(|| {
+        let (_, column) = column.ok_or_else(|| {
             let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-            ApiError::InvalidParameter {
-                parameter: "orderBy",
-                problem: format!("it must be one of {}", names.join(", ")),
-            }
+            invalid("orderBy", format!("it must be one of {}", names.join(", ")))
         })?;
         let direction = match self.order.map(str::to_ascii_lowercase).as_deref() {
             None => default_direction,
             Some("asc") => Direction::Ascending,
             Some("desc") => Direction::Descending,
-            Some(_) => {
-                return Err(ApiError::InvalidParameter {
-                    parameter: "order",
-                    problem: "it must be asc or desc".to_owned(),
-                });
-            }
+            Some(_) => return Err(invalid("order", "it must be asc or desc".to_owned())),
         };
-        Ok(PageRequest { skip, take, order_by: *order_by, direction })
+        let first = PageRequest::first(*column, direction, take, filter);
+        match (self.skip, self.after) {
+            (None, None) => Ok(first),
+            (skip, None) => Ok(first.skip(number("skip", skip, 0, 0..=u32::MAX)?)),
+            (None, Some(cursor)) => first.after(cursor).map_err(|_| ApiError::InvalidCursor),
+            (Some(_), Some(_)) => {
+                Err(invalid("skip", "it cannot be combined with `after`, which says already where to go on".to_owned()))
+            }
+        }
     }
 }
 
@@ -59,41 +70,145 @@ fn number(
     range: std::ops::RangeInclusive<u32>,
 ) -> Result<u32, ApiError> {
     let Some(text) = text else { return Ok(default) };
-    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| ApiError::InvalidParameter {
-        parameter,
-        problem: format!("it must be a whole number from {} to {}", range.start(), range.end()),
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| {
+        invalid(parameter, format!("it must be a whole number from {} to {}", range.start(), range.end()))
     })
+}
+
+/// A parameter that cannot be read, and how it must be.
+pub(crate) fn invalid(parameter: &'static str, problem: String) -> ApiError {
+    ApiError::InvalidParameter { parameter, problem }
+}
+
+/// A page as it is answered: JSON, and the next page as a `Link` (RFC 8288).
+pub(crate) struct Paged<T>(pub(crate) Page<T>);
+
+impl<'r, T: Serialize> Responder<'r, 'static> for Paged<T> {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        let link = self.0.next_cursor.as_ref().map(|cursor| next_link(request.uri(), cursor));
+        let mut response = Response::build_from(Json(self.0).respond_to(request)?);
+        if let Some(link) = link {
+            response.header(Header::new("Link", link));
+        }
+        response.ok()
+    }
+}
+
+/// The address of the next page: this one, but after the cursor.
+fn next_link(uri: &Origin<'_>, cursor: &Cursor) -> String {
+    let mut link = format!("<{}?", uri.path());
+    let fields = uri.query().into_iter().flat_map(|query| query.raw_segments());
+    for field in fields.filter(|field| !says_where_to_begin(field)) {
+        escape_into(&mut link, field);
+        link.push('&');
+    }
+    // Writing to a string does not fail.
+    let _ = write!(link, "after={cursor}>; rel=\"next\"");
+    link
+}
+
+/// Whether it is `skip` or `after`, however that is spelt: as Rocket reads the names of fields.
+fn says_where_to_begin(field: &RawStr) -> bool {
+    let (name, _) = field.split_at_byte(b'=');
+    let name = name.url_decode_lossy();
+    NameView::new(&name).key().is_some_and(|key| matches!(key.as_str(), "skip" | "after"))
+}
+
+/// Rocket takes characters in a query that RFC 3986 does not allow, `>` among them. What is escaped already stays.
+fn escape_into(link: &mut String, field: &RawStr) {
+    for byte in field.as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(byte) {
+            link.push(char::from(*byte));
+        } else {
+            let _ = write!(link, "%{byte:02X}");
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use shop_common::pagination::cursor::{Kind, Position, Scope, Value};
+
     use super::*;
 
-    const COLUMNS: [(&str, u8); 2] = [("id", 1), ("name", 2)];
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+    struct Id;
 
-    fn parse(query: [Option<&str>; 4]) -> Result<PageRequest<u8>, ApiError> {
-        let [skip, take, order_by, order] = query;
-        ListQuery { skip, take, order_by, order }.parse(&COLUMNS, Direction::Ascending)
+    impl Column for Id {
+        const LIST: &'static str = "test";
+        const ID: &'static str = "id";
+        type Row = uuid::Uuid;
+
+        fn sql(self) -> &'static str {
+            "id"
+        }
+
+        fn kind(self) -> Kind {
+            Kind::Id
+        }
+
+        fn position(self, row: &uuid::Uuid) -> Position {
+            Position { value: Value::Id, id: *row }
+        }
+    }
+
+    const COLUMNS: [(&str, Id); 1] = [("id", Id)];
+
+    fn parse(query: ListQuery<'_>) -> Result<PageRequest<Id>, ApiError> {
+        query.parse(&COLUMNS, Direction::Ascending, &())
+    }
+
+    fn cursor() -> Cursor {
+        let position = Position { value: Value::Id, id: uuid::Uuid::nil() };
+        Cursor::new(Scope::of("test", Id, Direction::Ascending, &()), position)
+    }
+
+    fn link(uri: &str) -> String {
+        next_link(&Origin::parse(uri).unwrap(), &cursor())
     }
 
     #[test]
     fn a_list_has_ten_rows_by_default_and_a_hundred_at_most() {
-        let page = parse([None; 4]).unwrap();
-        assert_eq!((page.skip, page.take, page.order_by, page.direction), (0, 10, 1, Direction::Ascending));
-        assert_eq!(parse([Some("5"), Some("100"), Some("name"), Some("DESC")]).unwrap().take, 100);
+        let first = |take| PageRequest::first(Id, Direction::Ascending, take, &());
+        assert_eq!(parse(ListQuery::default()).unwrap(), first(10));
+        let page = parse(ListQuery { take: Some("100"), skip: Some("5"), ..ListQuery::default() });
+        assert_eq!(page.unwrap(), first(100).skip(5));
+        let last = parse(ListQuery { order_by: Some("id"), order: Some("DESC"), ..ListQuery::default() });
+        assert_eq!(last.unwrap(), PageRequest::first(Id, Direction::Descending, 10, &()));
     }
 
     #[test]
     fn what_cannot_be_read_is_named() {
+        let cursor = cursor().to_string();
+        let none = ListQuery::default();
         for (query, name) in [
-            ([Some("-1"), None, None, None], "skip"),
-            ([None, Some("101"), None, None], "take"),
-            ([None, Some("0"), None, None], "take"),
-            ([None, None, Some("password"), None], "orderBy"),
-            ([None, None, None, Some("up")], "order"),
+            (ListQuery { skip: Some("-1"), ..none }, "skip"),
+            (ListQuery { skip: Some("0"), after: Some(&cursor), ..none }, "skip"),
+            (ListQuery { take: Some("101"), ..none }, "take"),
+            (ListQuery { take: Some("0"), ..none }, "take"),
+            (ListQuery { order_by: Some("password"), ..none }, "orderBy"),
+            (ListQuery { order: Some("up"), ..none }, "order"),
         ] {
             let error = parse(query).unwrap_err();
-            assert!(matches!(error, ApiError::InvalidParameter { parameter, .. } if parameter == name));
+            assert!(matches!(error, ApiError::InvalidParameter { parameter, .. } if parameter == name), "{name}");
+        }
+        let garbage = parse(ListQuery { after: Some("garbage"), ..none });
+        assert!(matches!(garbage, Err(ApiError::InvalidCursor)));
+        assert!(parse(ListQuery { after: Some(&cursor), ..none }).is_ok());
+    }
+
+    #[test]
+    fn the_next_page_has_the_same_query_but_for_where_it_begins() {
+        let after = format!("after={}>; rel=\"next\"", cursor());
+        for (uri, start) in [
+            ("/orders", "</orders?"),
+            ("/orders?take=2&skip=4&x=1", "</orders?take=2&x=1&"),
+            ("/orders?after=abc&q=a%20b+c%26d%3Ee", "</orders?q=a%20b+c%26d%3Ee&"),
+            ("/orders?%61fter=abc&after[0]=d&skip.x=1&afterwards=1", "</orders?afterwards=1&"),
+            ("/orders?q=a>b|c[d]", "</orders?q=a%3Eb%7Cc%5Bd%5D&"),
+        ] {
+            assert_eq!(link(uri), format!("{start}{after}"));
         }
     }
 }

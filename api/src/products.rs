@@ -2,19 +2,21 @@
 
 use rocket::http::Status;
 use rocket::serde::json::Json;
-use rocket::{delete, get, post, put};
+use rocket::{FromForm, delete, get, post, put};
 use serde::Deserialize;
 use shop_common::id::ProductId;
-use shop_common::pagination::{Direction, Page};
+use shop_common::money::{Money, MoneyError};
+use shop_common::pagination::Direction;
+use shop_common::products::search::{self, Relevance, SearchText};
 use shop_common::products::{
-    Description, NewProduct, Price, Product, ProductChanges, ProductColumn, ProductName, Stock, queries,
+    Description, NewProduct, Price, Product, ProductChanges, ProductColumn, ProductFilter, ProductName, Stock, queries,
 };
 
 use crate::auth::guard::Admin;
 use crate::body::Body;
 use crate::db::Db;
 use crate::error::ApiError;
-use crate::paging::ListQuery;
+use crate::paging::{ListQuery, Paged, invalid};
 use crate::rate_limit::{Limited, Writes};
 
 const COLUMNS: [(&str, ProductColumn); 6] = [
@@ -25,6 +27,12 @@ const COLUMNS: [(&str, ProductColumn); 6] = [
     ("createdAt", ProductColumn::CreatedAt),
     ("updatedAt", ProductColumn::UpdatedAt),
 ];
+
+/// The same, the price first: it is what a list is sorted by that is chosen by price.
+const COLUMNS_BY_PRICE: [(&str, ProductColumn); 6] =
+    [COLUMNS[2], COLUMNS[0], COLUMNS[1], COLUMNS[3], COLUMNS[4], COLUMNS[5]];
+
+const RELEVANCE: [(&str, Relevance); 1] = [("relevance", Relevance)];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,10 +53,69 @@ pub(crate) struct ProductChangesBody {
     stock: Option<Stock>,
 }
 
+/// The query of the catalogue, as it came.
+#[derive(FromForm)]
+pub(crate) struct ProductsQuery<'r> {
+    skip: Option<&'r str>,
+    take: Option<&'r str>,
+    #[field(name = "orderBy")]
+    order_by: Option<&'r str>,
+    order: Option<&'r str>,
+    after: Option<&'r str>,
+    q: Option<&'r str>,
+    #[field(name = "minPrice")]
+    min_price: Option<&'r str>,
+    #[field(name = "maxPrice")]
+    max_price: Option<&'r str>,
+    #[field(name = "inStock")]
+    in_stock: Option<&'r str>,
+}
+
+impl<'r> ProductsQuery<'r> {
+    fn list(&self) -> ListQuery<'r> {
+        let Self { skip, take, order_by, order, after, .. } = *self;
+        ListQuery { skip, take, order_by, order, after }
+    }
+
+    fn search(&self) -> Result<Option<SearchText>, ApiError> {
+        SearchText::read(self.q.unwrap_or_default()).map_err(|problem| invalid("q", problem.to_owned()))
+    }
+
+    fn filter(&self) -> Result<ProductFilter, ApiError> {
+        let min_price = self.min_price.map(|text| money("minPrice", text)).transpose()?;
+        let max_price = self.max_price.map(|text| money("maxPrice", text)).transpose()?;
+        let in_stock = match self.in_stock {
+            None => None,
+            Some("true") => Some(true),
+            Some("false") => Some(false),
+            Some(_) => return Err(invalid("inStock", "it must be true or false".to_owned())),
+        };
+        Ok(ProductFilter { min_price, max_price, in_stock })
+    }
+}
+
+fn money(parameter: &'static str, text: &str) -> Result<Money, ApiError> {
+    text.parse().map_err(|error: MoneyError| invalid(parameter, error.to_string()))
+}
+
+/// Sorted by what is asked for; else what is found by relevance, what is chosen by price by its price, all by id.
 #[get("/products?<query..>")]
-pub(crate) async fn list(query: ListQuery<'_>, db: &Db) -> Result<Json<Page<Product>>, ApiError> {
-    let page = query.parse(&COLUMNS, Direction::Ascending)?;
-    Ok(Json(queries::list(db.pool(), &page).await?))
+pub(crate) async fn list(query: ProductsQuery<'_>, db: &Db) -> Result<Paged<Product>, ApiError> {
+    let (search, filter) = (query.search()?, query.filter()?);
+    let scope = (&search, &filter);
+    let page = match &search {
+        Some(text) if query.order_by.is_none() => {
+            let page = query.list().parse(&RELEVANCE, Direction::Descending, &scope)?;
+            search::ranked(db.pool(), text, &filter, &page).await?
+        }
+        _ => {
+            let by_price = filter.min_price.is_some() || filter.max_price.is_some();
+            let columns = if by_price { &COLUMNS_BY_PRICE } else { &COLUMNS };
+            let page = query.list().parse(columns, Direction::Ascending, &scope)?;
+            queries::list(db.pool(), search.as_ref(), &filter, &page).await?
+        }
+    };
+    Ok(Paged(page))
 }
 
 #[get("/products/<id>")]
@@ -89,10 +156,10 @@ pub(crate) async fn delete(_admin: Admin, _limit: Limited<Writes>, id: &str, db:
     if queries::delete(db.pool(), id).await? { Ok(Status::NoContent) } else { Err(no_such_product(id)) }
 }
 
-fn parse_id(text: &str) -> Result<ProductId, ApiError> {
+pub(crate) fn parse_id(text: &str) -> Result<ProductId, ApiError> {
     text.parse().map_err(|_| ApiError::InvalidParameter { parameter: "id", problem: "it must be a UUID".to_owned() })
 }
 
-fn no_such_product(id: ProductId) -> ApiError {
+pub(crate) fn no_such_product(id: ProductId) -> ApiError {
     ApiError::NotFound { what: "product", id: id.to_string() }
 }

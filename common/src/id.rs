@@ -51,6 +51,10 @@ id!(
     ProductId
 );
 id!(
+    /// A change of a stock.
+    MovementId
+);
+id!(
     /// An order.
     OrderId
 );

@@ -38,6 +38,11 @@ impl Caller {
         revocations.check(&claims.holder)?;
         Ok(Self { id: claims.holder.user_id, role: claims.role, holder: claims.holder })
     }
+
+    /// Whether it is an admin.
+    pub(crate) fn is_admin(&self) -> bool {
+        self.role == Role::Admin
+    }
 }
 
 /// The token of an `Authorization` header.
@@ -68,7 +73,7 @@ impl<'r> FromRequest<'r> for Admin {
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Refused> {
         match Caller::of(request).await {
-            Ok(caller) if caller.role == Role::Admin => Outcome::Success(Self(caller.clone())),
+            Ok(caller) if caller.is_admin() => Outcome::Success(Self(caller.clone())),
             Ok(_) => refuse(request, ApiError::AdminOnly),
             Err(error) => refuse(request, error.clone()),
         }

@@ -2,19 +2,69 @@
 
 use std::collections::HashMap;
 
-use sqlx::{PgConnection, PgPool, QueryBuilder};
+use serde::Serialize;
+use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder};
 
 use super::status::OrderStatus;
 use super::{Order, OrderItem};
 use crate::id::{OrderId, OrderItemId, UserId};
 use crate::money::{Currency, Money};
-use crate::pagination::{Page, PageRequest};
+use crate::pagination::cursor::{Kind, Position, Value};
+use crate::pagination::total::{self, Total};
+use crate::pagination::{Column, Page, PageRequest};
 use crate::payments::PaymentMethod;
 use crate::products::Product;
 use crate::time::Timestamp;
 
+/// Which orders are listed: those of one user that pass all that is given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OrderFilter {
+    /// Whose.
+    pub owner: UserId,
+    /// That have one of these statuses; none for any.
+    pub statuses: Vec<OrderStatus>,
+    /// That were made then or later.
+    pub from: Option<Timestamp>,
+    /// That were made before then.
+    pub to: Option<Timestamp>,
+}
+
+impl OrderFilter {
+    /// All orders of that user.
+    pub fn of(owner: UserId) -> Self {
+        Self { owner, statuses: Vec::new(), from: None, to: None }
+    }
+
+    /// Whether all orders of the user pass.
+    fn is_plain(&self) -> bool {
+        self.statuses.is_empty() && self.from.is_none() && self.to.is_none()
+    }
+
+    /// ` FROM … WHERE …`
+    fn push_matches(&self, query: &mut QueryBuilder<Postgres>) {
+        query.push(" FROM orders WHERE user_id = ").push_bind(self.owner);
+        match self.statuses.as_slice() {
+            [] => {}
+            // The index on the status has those in the order of their ids.
+            [status] => {
+                query.push(" AND status = ").push_bind(*status);
+            }
+            statuses => {
+                let names: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
+                query.push(" AND status = ANY(").push_bind(names).push(")");
+            }
+        }
+        if let Some(from) = self.from {
+            query.push(" AND created_at >= ").push_bind(from);
+        }
+        if let Some(to) = self.to {
+            query.push(" AND created_at < ").push_bind(to);
+        }
+    }
+}
+
 /// What a list of orders can be sorted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum OrderColumn {
     /// The id, which is the order of making.
     Id,
@@ -28,7 +78,11 @@ pub enum OrderColumn {
     UpdatedAt,
 }
 
-impl OrderColumn {
+impl Column for OrderColumn {
+    const LIST: &'static str = "orders";
+    const ID: &'static str = "id";
+    type Row = OrderRow;
+
     fn sql(self) -> &'static str {
         match self {
             Self::Id => "id",
@@ -38,10 +92,31 @@ impl OrderColumn {
             Self::UpdatedAt => "updated_at",
         }
     }
+
+    fn kind(self) -> Kind {
+        match self {
+            Self::Id => Kind::Id,
+            Self::Status => Kind::Text,
+            Self::Total => Kind::Number,
+            Self::CreatedAt | Self::UpdatedAt => Kind::Time,
+        }
+    }
+
+    fn position(self, order: &OrderRow) -> Position {
+        let value = match self {
+            Self::Id => Value::Id,
+            Self::Status => Value::Text(order.status.as_str().to_owned()),
+            Self::Total => Value::Number(order.total_minor.minor()),
+            Self::CreatedAt => Value::Time(order.created_at),
+            Self::UpdatedAt => Value::Time(order.updated_at),
+        };
+        Position { value, id: order.id.0 }
+    }
 }
 
-#[derive(sqlx::FromRow)]
-struct OrderRow {
+/// An order without its items.
+#[derive(Debug, sqlx::FromRow)]
+pub struct OrderRow {
     id: OrderId,
     status: OrderStatus,
     total_minor: Money,
@@ -65,28 +140,26 @@ struct ItemRow {
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn list(pool: &PgPool, owner: UserId, page: &PageRequest<OrderColumn>) -> Result<Page<Order>, sqlx::Error> {
-    let direction = page.direction.sql();
-    let mut query = QueryBuilder::new(
-        "SELECT id, status, total_minor, currency, payment_method, created_at, updated_at FROM orders WHERE user_id = ",
-    );
-    query.push_bind(owner).push(" ORDER BY ").push(page.order_by.sql()).push(" ").push(direction);
-    if page.order_by != OrderColumn::Id {
-        query.push(", id ").push(direction);
-    }
-    query.push(" LIMIT ").push_bind(i64::from(page.take) + 1).push(" OFFSET ").push_bind(i64::from(page.skip));
+pub async fn list(
+    pool: &PgPool,
+    filter: &OrderFilter,
+    page: &PageRequest<OrderColumn>,
+) -> Result<Page<Order>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
-    let rows = query.build_query_as().fetch_all(&mut *connection).await?;
-    let total = sqlx::query_scalar("SELECT count(*) FROM orders WHERE user_id = $1")
-        .bind(owner)
-        .fetch_one(&mut *connection)
-        .await?;
-    let page = Page::from_one_more(rows, page.take, total);
-    Ok(Page {
-        items: with_items(&mut connection, page.items).await?,
-        has_next_page: page.has_next_page,
-        total_count: total,
-    })
+    let matches = |query: &mut QueryBuilder<Postgres>| filter.push_matches(query);
+    let mut query =
+        QueryBuilder::new("SELECT id, status, total_minor, currency, payment_method, created_at, updated_at");
+    matches(&mut query);
+    page.push_end(&mut query);
+    // With a filter, which plan is best hangs on its values: it is not to be one plan for all of them.
+    let rows: Vec<OrderRow> = query.build_query_as().persistent(filter.is_plain()).fetch_all(&mut *connection).await?;
+    let total = match page.whole_list(rows.len()) {
+        Some(rows) => Total::exactly(rows),
+        None => total::count(&mut connection, matches).await?,
+    };
+    let mut page = page.page(rows, total);
+    let rows = std::mem::take(&mut page.items);
+    Ok(page.with(with_items(&mut connection, rows).await?))
 }
 
 /// The order, if it is this user's.

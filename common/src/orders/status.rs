@@ -1,5 +1,7 @@
 //! The states of an order and the moves between them.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 /// How far an order is.
@@ -50,6 +52,19 @@ impl OrderStatus {
             Self::Cancelled => "CANCELLED",
             Self::Refunded => "REFUNDED",
         }
+    }
+}
+
+/// A text that is no status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a status is one of PENDING, PROCESSING, COMPLETED, FAILED, CANCELLED, REFUNDED")]
+pub struct UnknownStatus;
+
+impl FromStr for OrderStatus {
+    type Err = UnknownStatus;
+
+    fn from_str(text: &str) -> Result<Self, UnknownStatus> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or(UnknownStatus)
     }
 }
 

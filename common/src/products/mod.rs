@@ -1,11 +1,15 @@
 //! Products: what is sold, at what price, and how much of it there is.
 
+pub mod movements;
 pub mod queries;
+pub mod search;
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::ProductId;
 use crate::money::{Money, MoneyError};
+use crate::pagination::Column;
+use crate::pagination::cursor::{Kind, Position, Value};
 use crate::time::{self, Timestamp};
 
 /// A product as customers see it.
@@ -161,8 +165,26 @@ pub struct ProductChanges {
     pub stock: Option<Stock>,
 }
 
+/// Which products are listed: those that pass all that is given.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ProductFilter {
+    /// That cost so much at least.
+    pub min_price: Option<Money>,
+    /// That cost so much at most.
+    pub max_price: Option<Money>,
+    /// That can be ordered now, or that cannot.
+    pub in_stock: Option<bool>,
+}
+
+impl ProductFilter {
+    /// Whether all pass.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// What a list of products can be sorted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum ProductColumn {
     /// The id, which is the order of making.
     Id,
@@ -178,7 +200,11 @@ pub enum ProductColumn {
     UpdatedAt,
 }
 
-impl ProductColumn {
+impl Column for ProductColumn {
+    const LIST: &'static str = "products";
+    const ID: &'static str = "id";
+    type Row = Product;
+
     fn sql(self) -> &'static str {
         match self {
             Self::Id => "id",
@@ -188,6 +214,27 @@ impl ProductColumn {
             Self::CreatedAt => "created_at",
             Self::UpdatedAt => "updated_at",
         }
+    }
+
+    fn kind(self) -> Kind {
+        match self {
+            Self::Id => Kind::Id,
+            Self::Name => Kind::Text,
+            Self::Price | Self::Stock => Kind::Number,
+            Self::CreatedAt | Self::UpdatedAt => Kind::Time,
+        }
+    }
+
+    fn position(self, product: &Product) -> Position {
+        let value = match self {
+            Self::Id => Value::Id,
+            Self::Name => Value::Text(product.name.clone()),
+            Self::Price => Value::Number(product.price.minor()),
+            Self::Stock => Value::Number(product.stock),
+            Self::CreatedAt => Value::Time(product.created_at),
+            Self::UpdatedAt => Value::Time(product.updated_at),
+        };
+        Position { value, id: product.id.0 }
     }
 }
 

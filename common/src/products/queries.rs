@@ -1,15 +1,13 @@
 //! Products in the database.
 
-use sqlx::{PgConnection, PgPool, QueryBuilder};
-use uuid::Uuid;
+use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder};
 
-use super::{NewProduct, Product, ProductChanges, ProductColumn};
-use crate::id::{OrderId, ProductId, UserId};
+use super::search::{SearchText, Words};
+use super::{NewProduct, Product, ProductChanges, ProductColumn, ProductFilter};
+use crate::id::{MovementId, OrderId, ProductId, UserId};
+use crate::pagination::total::{self, Total};
 use crate::pagination::{Page, PageRequest};
 use crate::reason::Reason;
-
-/// Up to so many rows are counted one by one; above, the planner's estimate is taken.
-const COUNT_EXACTLY: i64 = 10_000;
 
 /// Why stock could not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -30,36 +28,83 @@ pub enum AdjustError {
     Database(#[from] sqlx::Error),
 }
 
-/// A page of the catalogue.
+/// A page of the catalogue, or of what of it passes the filter and is found.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn list(pool: &PgPool, page: &PageRequest<ProductColumn>) -> Result<Page<Product>, sqlx::Error> {
-    let (column, direction) = (page.order_by.sql(), page.direction.sql());
-    let mut query = QueryBuilder::new("SELECT ");
-    query
-        .push("id, name, description, price_minor, stock, created_at, updated_at")
-        .push(" FROM products WHERE deleted_at IS NULL ORDER BY ");
-    query.push(column).push(" ").push(direction);
-    if page.order_by != ProductColumn::Id {
-        query.push(", id ").push(direction);
-    }
-    query.push(" LIMIT ").push_bind(i64::from(page.take) + 1).push(" OFFSET ").push_bind(i64::from(page.skip));
-    let items = query.build_query_as().fetch_all(pool).await?;
-    Ok(Page::from_one_more(items, page.take, count(pool).await?))
+pub async fn list(
+    pool: &PgPool,
+    search: Option<&SearchText>,
+    filter: &ProductFilter,
+    page: &PageRequest<ProductColumn>,
+) -> Result<Page<Product>, sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    let words = match search {
+        None => None,
+        Some(text) => match text.resolve(&mut connection).await? {
+            None => return Ok(page.page(Vec::new(), Total::exactly(0))),
+            words => words,
+        },
+    };
+    let found = match &words {
+        None => Found::Everything,
+        Some(words) if words.are_rare(&mut connection).await? => Found::Few(words),
+        Some(words) => Found::Among(words),
+    };
+    let matches = |query: &mut QueryBuilder<Postgres>| push_matches(query, found, filter);
+    let mut query = QueryBuilder::new("SELECT id, name, description, price_minor, stock, created_at, updated_at");
+    matches(&mut query);
+    page.push_end(&mut query);
+    // With a filter, which plan is best hangs on its values: it is not to be one plan for all of them.
+    let is_plain = search.is_none() && filter.is_empty();
+    let rows: Vec<Product> = query.build_query_as().persistent(is_plain).fetch_all(&mut *connection).await?;
+    let total = match page.whole_list(rows.len()) {
+        Some(rows) => Total::exactly(rows),
+        None => total::count(&mut connection, matches).await?,
+    };
+    Ok(page.page(rows, total))
 }
 
-/// How many products there are: exact for a small catalogue, the planner's
-/// estimate for a large one, because counting it would read all of it.
-async fn count(pool: &PgPool) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar(
-        "SELECT CASE WHEN n <= $1 THEN n
-                ELSE greatest(n, (SELECT reltuples::bigint FROM pg_class WHERE oid = 'products'::regclass)) END
-         FROM (SELECT count(*) AS n FROM (SELECT FROM products WHERE deleted_at IS NULL LIMIT $1 + 1) AS sample) AS counted",
-    )
-    .bind(COUNT_EXACTLY)
-    .fetch_one(pool)
-    .await
+/// How products are found.
+#[derive(Clone, Copy)]
+pub(super) enum Found<'a> {
+    /// There was no search.
+    Everything,
+    /// Few have the words: they are looked up, and sorted afterwards.
+    Few(&'a Words),
+    /// Many may have the words: the planner decides whether to look them up or to meet them on the way.
+    Among(&'a Words),
+}
+
+/// ` FROM … WHERE …` of the products that are not deleted, are found and pass the filter.
+pub(super) fn push_matches(query: &mut QueryBuilder<Postgres>, found: Found<'_>, filter: &ProductFilter) {
+    query.push(" FROM products");
+    match found {
+        Found::Everything => {
+            query.push(" WHERE deleted_at IS NULL");
+        }
+        // The planner knows that rows with a word are few, but not that they may be far apart in the order of the
+        // list. As an array they are always looked up one by one.
+        Found::Few(words) => {
+            query.push(" WHERE deleted_at IS NULL AND id = ANY(ARRAY(SELECT product_id FROM product_search WHERE ");
+            words.push_match(query);
+            query.push("))");
+        }
+        Found::Among(words) => {
+            query.push(" JOIN product_search ON product_id = id WHERE deleted_at IS NULL AND ");
+            words.push_match(query);
+        }
+    }
+    if let Some(price) = filter.min_price {
+        query.push(" AND price_minor >= ").push_bind(price);
+    }
+    if let Some(price) = filter.max_price {
+        query.push(" AND price_minor <= ").push_bind(price);
+    }
+    if let Some(in_stock) = filter.in_stock {
+        // Those of which there are none are in the index on stock in the order of their ids.
+        query.push(if in_stock { " AND stock > 0" } else { " AND stock = 0" });
+    }
 }
 
 /// The product, unless it is deleted.
@@ -210,7 +255,7 @@ async fn record_movement(
         return Ok(());
     }
     sqlx::query("INSERT INTO stock_movements (id, product_id, delta, reason, actor_id) VALUES ($1, $2, $3, $4, $5)")
-        .bind(Uuid::now_v7())
+        .bind(MovementId::new())
         .bind(id)
         .bind(delta)
         .bind(reason)
