@@ -31,6 +31,11 @@ impl Caller {
         })
     }
 
+    /// Whether it is an admin.
+    pub(crate) fn is_admin(&self) -> bool {
+        self.role == Role::Admin
+    }
+
     /// Who has that token.
     pub(crate) fn with_token(tokens: &Tokens, revocations: &Revocations, token: &str) -> Result<Self, ApiError> {
         let claims = tokens.check(token)?;
