@@ -2,9 +2,10 @@
 
 use rocket::http::Status;
 use rocket::outcome::Outcome;
-use rocket::{Request, catch, request};
+use rocket::{Request, catch, request, uri};
 
 use crate::error::ApiError;
+use crate::methods::Methods;
 
 /// The error of every guard. It says nothing, because Rocket logs it, and what was
 /// wrong with a request may hold a secret.
@@ -27,6 +28,12 @@ pub(crate) fn refusal(request: &Request<'_>, error: ApiError) -> (Status, Refuse
     (status, Refused)
 }
 
+/// Refuses a request from inside a fairing, which cannot answer: nothing is routed there, and the catcher finds the reason.
+pub(crate) fn turn_away(request: &mut Request<'_>, error: ApiError) {
+    refusal(request, error);
+    request.set_uri(uri!("/turned-away"));
+}
+
 #[catch(default)]
 pub(crate) fn problem(status: Status, request: &Request<'_>) -> ApiError {
     if let Refusal(Some(error)) = request.local_cache(|| Refusal(None)) {
@@ -35,7 +42,10 @@ pub(crate) fn problem(status: Status, request: &Request<'_>) -> ApiError {
     match status.code {
         400 => ApiError::BadRequest("it is not what HTTP or this route expects".to_owned()),
         401 => ApiError::TokenMissing,
-        404 => ApiError::NoRoute,
+        404 => match Methods::of(request) {
+            Some(methods) if !methods.has(request.method()) => ApiError::MethodNotAllowed(methods),
+            _ => ApiError::NoRoute,
+        },
         413 => ApiError::TooLarge { limit: "the limit".to_owned() },
         500 => ApiError::Internal("a handler panicked".to_owned()),
         503 => ApiError::Overloaded,

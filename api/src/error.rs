@@ -11,7 +11,11 @@ use shop_common::id::ProductId;
 use shop_common::orders::decision::Refusal;
 use shop_common::orders::place::PlaceError;
 use shop_common::orders::status::OrderStatus;
+use shop_common::orders::{Lines, Quantity};
+use shop_common::products::Revision;
+use shop_common::products::queries::EditError;
 
+use crate::methods::Methods;
 use crate::requests::RequestId;
 
 /// Why a request is not answered as it was meant.
@@ -25,12 +29,20 @@ pub(crate) enum ApiError {
     InvalidParameter { parameter: &'static str, problem: String },
     #[error("`after` is no cursor of this list in this order with these filters, start again without it")]
     InvalidCursor,
+    #[error("a quantity must be a whole number from 1 to {most}: {0}", most = Quantity::MAX)]
+    InvalidQuantity(String),
+    #[error("an order can have at most {} items", Lines::MAX)]
+    TooManyItems,
+    #[error("the body has more than {0} objects and arrays inside each other")]
+    NestingTooDeep(usize),
     #[error("send a JSON body with `Content-Type: application/json`")]
     NotJson,
     #[error("the body did not come in time, send the request again; nothing was done")]
     RequestTimeout,
     #[error("the body is larger than {limit}")]
     TooLarge { limit: String },
+    #[error("the headers are larger than {limit} together")]
+    HeadersTooLarge { limit: String },
     #[error("send a token: `Authorization: Bearer …`, which POST /login gives")]
     TokenMissing,
     #[error("the token is not valid, get another one from POST /login")]
@@ -55,8 +67,12 @@ pub(crate) enum ApiError {
     AdminOnly,
     #[error("there is no {what} {id}")]
     NotFound { what: &'static str, id: String },
-    #[error("there is nothing at this address, or not for this method")]
+    #[error("there is nothing at this address")]
     NoRoute,
+    #[error("this address does not have this method, only {0}")]
+    MethodNotAllowed(Methods),
+    #[error("the product is not what it was, its tag is \"{0}\" by now; read it again and decide anew")]
+    PreconditionFailed(Revision),
     #[error("an account with this email exists already, log in instead")]
     EmailTaken,
     #[error("{}", refusal_detail(.0))]
@@ -114,9 +130,13 @@ impl ApiError {
             Self::InvalidBody(_) => (Status::BadRequest, "invalid_body"),
             Self::InvalidParameter { .. } => (Status::BadRequest, "invalid_parameter"),
             Self::InvalidCursor => (Status::BadRequest, "invalid_cursor"),
+            Self::InvalidQuantity(_) => (Status::BadRequest, "invalid_quantity"),
+            Self::TooManyItems => (Status::BadRequest, "too_many_items"),
+            Self::NestingTooDeep(_) => (Status::BadRequest, "nesting_too_deep"),
             Self::NotJson => (Status::UnsupportedMediaType, "unsupported_media_type"),
             Self::RequestTimeout => (Status::RequestTimeout, "request_timeout"),
             Self::TooLarge { .. } => (Status::PayloadTooLarge, "body_too_large"),
+            Self::HeadersTooLarge { .. } => (Status::RequestHeaderFieldsTooLarge, "headers_too_large"),
             Self::TokenMissing => (Status::Unauthorized, "token_missing"),
             Self::TokenInvalid => (Status::Unauthorized, "token_invalid"),
             Self::TokenExpired => (Status::Unauthorized, "token_expired"),
@@ -130,6 +150,8 @@ impl ApiError {
             Self::AdminOnly => (Status::Forbidden, "admin_only"),
             Self::NotFound { .. } => (Status::NotFound, "not_found"),
             Self::NoRoute => (Status::NotFound, "no_route"),
+            Self::MethodNotAllowed(_) => (Status::MethodNotAllowed, "method_not_allowed"),
+            Self::PreconditionFailed(_) => (Status::PreconditionFailed, "precondition_failed"),
             Self::EmailTaken => (Status::Conflict, "email_taken"),
             Self::Refused(Refusal::UnknownProduct(_)) => (Status::UnprocessableEntity, "unknown_product"),
             Self::Refused(Refusal::InsufficientStock { .. }) => (Status::UnprocessableEntity, "insufficient_stock"),
@@ -239,6 +261,16 @@ impl From<PlaceError> for ApiError {
     }
 }
 
+impl From<EditError> for ApiError {
+    fn from(error: EditError) -> Self {
+        match error {
+            EditError::UnknownProduct(id) => Self::NotFound { what: "product", id: id.to_string() },
+            EditError::Changed(revision) => Self::PreconditionFailed(revision),
+            EditError::Database(error) => error.into(),
+        }
+    }
+}
+
 impl<'r> Responder<'r, 'static> for ApiError {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
         let id = RequestId::of(request);
@@ -254,9 +286,57 @@ impl<'r> Responder<'r, 'static> for ApiError {
         if self.status() == Status::Unauthorized {
             response.header(Header::new("WWW-Authenticate", "Bearer"));
         }
+        if let Self::MethodNotAllowed(methods) = &self {
+            response.header(methods.allow());
+        }
         if let Some(seconds) = self.retry_after() {
             response.header(Header::new("Retry-After", seconds.to_string()));
         }
         response.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const SOURCE: &str = include_str!("error.rs");
+    const DOCUMENT: &str = include_str!("../../docs/api.md");
+
+    /// What `kind` says, read from its source, so that there is no second list that somebody could forget.
+    fn codes() -> BTreeSet<(String, String)> {
+        let (_, kind) = SOURCE.split_once("fn kind(&self)").unwrap();
+        let (kind, _) = kind.split_once("/// The status.").unwrap();
+        let names: Vec<(u16, String)> =
+            (400..600).filter_map(|code| Some((code, Status::new(code).reason()?.replace([' ', '-'], "")))).collect();
+        let written = |name: &str| {
+            let known = names.iter().find(|(_, reason)| reason.eq_ignore_ascii_case(name));
+            known.map_or_else(|| "other".to_owned(), |(code, _)| code.to_string())
+        };
+        kind.split("(Status::")
+            .skip(1)
+            .map(|arm| {
+                let name = arm.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap();
+                (written(name), arm.split('"').nth(1).unwrap().to_owned())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_code_is_in_the_document_with_its_status_and_no_other_is() {
+        let (_, errors) = DOCUMENT.split_once("## Errors").unwrap();
+        let (errors, _) = errors.split_once("\n## ").unwrap();
+        let documented: BTreeSet<(String, String)> = errors
+            .lines()
+            .filter_map(|line| line.strip_prefix("| ")?.split_once(" | `"))
+            .map(|(status, rest)| (status.to_owned(), rest.split('`').next().unwrap().to_owned()))
+            .collect();
+
+        let codes = codes();
+        assert!(codes.contains(&("404".to_owned(), "not_found".to_owned())) && codes.len() > 30, "{codes:?}");
+        assert_eq!(codes.difference(&documented).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "undocumented");
+        assert_eq!(documented.difference(&codes).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "unknown");
     }
 }

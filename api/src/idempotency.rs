@@ -2,7 +2,7 @@
 
 use rocket::Request;
 use rocket::request::{FromRequest, Outcome};
-use shop_common::orders::idempotency::IdempotencyKey;
+use shop_common::orders::idempotency::{IdempotencyKey, IdempotencyKeyError};
 
 use crate::catchers::{Refused, refuse};
 use crate::error::ApiError;
@@ -15,12 +15,13 @@ impl<'r> FromRequest<'r> for Key {
     type Error = Refused;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Refused> {
-        match request.headers().get_one("Idempotency-Key").map(str::parse).transpose() {
-            Ok(key) => Outcome::Success(Self(key)),
-            Err(error) => {
-                let problem = format!("{error}");
-                refuse(request, ApiError::InvalidParameter { parameter: "Idempotency-Key", problem })
-            }
-        }
+        let mut keys = request.headers().get("Idempotency-Key").map(str::parse);
+        let problem = match (keys.next().transpose(), keys.next()) {
+            (Ok(key), None) => return Outcome::Success(Self(key)),
+            (Err(error), _) => IdempotencyKeyError::to_string(&error),
+            // One of them would count, and nobody would know which.
+            (Ok(_), Some(_)) => "it must be there once".to_owned(),
+        };
+        refuse(request, ApiError::InvalidParameter { parameter: "Idempotency-Key", problem })
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rocket::fairing::{Fairing, Info, Kind};
-use rocket::{Data, Request, Response, uri};
+use rocket::{Data, Request, Response};
 
 use crate::catchers;
 use crate::error::ApiError;
@@ -39,9 +39,7 @@ impl Fairing for InFlight {
         }
         request.local_cache(|| Counted(true));
         if self.now.fetch_add(1, Ordering::Relaxed) >= self.most {
-            // A fairing cannot answer. Nothing is routed there, and the catcher finds the reason.
-            catchers::refusal(request, ApiError::Overloaded);
-            request.set_uri(uri!("/turned-away"));
+            catchers::turn_away(request, ApiError::Overloaded);
         }
     }
 

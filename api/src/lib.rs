@@ -8,9 +8,12 @@ mod body;
 mod catchers;
 mod db;
 mod error;
+mod etag;
+mod header_limit;
 mod health;
 mod idempotency;
 mod in_flight;
+mod methods;
 mod orders;
 mod origin;
 mod paging;
@@ -18,6 +21,7 @@ mod products;
 mod rate_limit;
 mod realtime;
 mod requests;
+mod security_headers;
 mod stock;
 
 use std::time::Duration;
@@ -39,6 +43,7 @@ use crate::auth::tickets::TicketTime;
 use crate::auth::tokens::{TokenError, Tokens};
 use crate::body::BodyTime;
 use crate::db::{Db, RedisDb};
+use crate::header_limit::HeaderLimit;
 use crate::in_flight::InFlight;
 use crate::origin::{Cors, Origins};
 use crate::rate_limit::RateLimits;
@@ -90,7 +95,9 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
         .manage(origins.clone())
         .manage(TicketTime(Duration::from_secs(settings.live.ticket_seconds)))
         .attach(requests::Requests)
+        .attach(security_headers::shield(&origins))
         .attach(Cors(origins))
+        .attach(HeaderLimit)
         .attach(InFlight::new(settings.requests.in_flight))
         .attach(Db::init())
         .attach(RedisDb::init())
@@ -125,6 +132,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
                 orders::place,
                 orders::list,
                 orders::show,
+                orders::events,
                 orders::cancel,
                 stock::list,
                 realtime::websocket::open,

@@ -1,6 +1,8 @@
 //! `/orders`: a customer's own orders.
 
+use std::fmt::Display;
 use std::io::Cursor;
+use std::str::FromStr;
 
 use chrono::DateTime;
 use rocket::http::{ContentType, Header, Status};
@@ -8,6 +10,7 @@ use rocket::response::{self, Responder, Response};
 use rocket::serde::json::Json;
 use rocket::{FromForm, Request, State, get, post};
 use serde::Deserialize;
+use serde_json::Value;
 use shop_common::chaos;
 use shop_common::events::Announcer;
 use shop_common::id::{OrderId, ProductId};
@@ -17,8 +20,9 @@ use shop_common::orders::idempotency::Answer;
 use shop_common::orders::place::Placement;
 use shop_common::orders::queries::{self, OrderColumn, OrderFilter};
 use shop_common::orders::status::OrderStatus;
-use shop_common::orders::{self, Lines, Order, Quantity};
-use shop_common::pagination::Direction;
+use shop_common::orders::timeline::{self, Timeline};
+use shop_common::orders::{self, Lines, LinesError, Order, Quantity};
+use shop_common::pagination::{Direction, MAX_TAKE};
 use shop_common::payments::PaymentMethod;
 use shop_common::time::Timestamp;
 
@@ -26,6 +30,7 @@ use crate::auth::guard::Caller;
 use crate::body::{Body, Object};
 use crate::db::{Db, RedisDb};
 use crate::error::ApiError;
+use crate::etag::Etagged;
 use crate::idempotency::Key;
 use crate::paging::{ListQuery, Paged, invalid};
 use crate::rate_limit::{Limited, Writes};
@@ -53,7 +58,17 @@ pub(crate) struct OrderBody {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct ItemBody {
     product_id: ProductId,
-    quantity: Quantity,
+    /// Whatever it is: that it is no quantity has a code of its own.
+    quantity: Value,
+}
+
+impl ItemBody {
+    /// What is ordered, if that many can be.
+    fn line(&self) -> Result<(ProductId, Quantity), ApiError> {
+        let quantity = self.quantity.as_i64().and_then(|pieces| Quantity::try_from(pieces).ok());
+        let of_product = || ApiError::InvalidQuantity(format!("that of product {} is none", self.product_id));
+        Ok((self.product_id, quantity.ok_or_else(of_product)?))
+    }
 }
 
 #[post("/orders", data = "<body>")]
@@ -66,8 +81,12 @@ pub(crate) async fn place(
     placement: &State<Placement>,
 ) -> Result<PlacedAnswer, ApiError> {
     let Body(OrderBody { items, payment_method }) = body;
-    let lines = Lines::new(items.into_iter().map(|Object(item)| (item.product_id, item.quantity)))
-        .map_err(|error| ApiError::InvalidBody(error.to_string()))?;
+    let lines = items.iter().map(|Object(item)| item.line()).collect::<Result<Vec<_>, _>>()?;
+    let lines = Lines::new(lines).map_err(|error| match error {
+        LinesError::Empty => ApiError::InvalidBody(error.to_string()),
+        LinesError::TooMany => ApiError::TooManyItems,
+        LinesError::TooManyPieces(_) => ApiError::InvalidQuantity(error.to_string()),
+    })?;
     let order = NewOrder {
         customer: caller.id,
         lines,
@@ -137,16 +156,36 @@ pub(crate) async fn list(caller: Caller, query: OrdersQuery<'_>, db: &Db) -> Res
     let by_time = filter.from.is_some() || filter.to.is_some();
     let columns = if by_time { &COLUMNS_BY_TIME } else { &COLUMNS };
     let page = query.list().parse(columns, Direction::Descending, &filter)?;
-    Ok(Paged(queries::list(db.pool(), &filter, &page).await?))
+    Ok(Paged::private(queries::list(db.pool(), &filter, &page).await?))
 }
 
 /// Somebody else's order is not found either: a customer cannot even learn that it exists.
 #[get("/orders/<id>")]
-pub(crate) async fn show(caller: Caller, id: &str, db: &Db) -> Result<Json<Order>, ApiError> {
+pub(crate) async fn show(caller: Caller, id: &str, db: &Db) -> Result<Etagged<Order>, ApiError> {
     let id = order_id(id)?;
     queries::find(db.pool(), caller.id, id)
         .await?
-        .map(Json)
+        .map(Etagged::private)
+        .ok_or_else(|| ApiError::NotFound { what: "order", id: id.to_string() })
+}
+
+/// What has happened to an order, oldest first, for its customer and for admins; so much of it as `take` says, and only
+/// what has a larger number than `after`.
+#[get("/orders/<id>/events?<after>&<take>")]
+pub(crate) async fn events(
+    caller: Caller,
+    id: &str,
+    after: Option<&str>,
+    take: Option<&str>,
+    db: &Db,
+) -> Result<Etagged<Timeline>, ApiError> {
+    let id = order_id(id)?;
+    let after = whole_number("after", after, 0, 0, i64::MAX)?;
+    let take = whole_number("take", take, MAX_TAKE, 1, MAX_TAKE)?;
+    let owner = (!caller.is_admin()).then_some(caller.id);
+    timeline::of(db.pool(), owner, id, after, take)
+        .await?
+        .map(Etagged::private)
         .ok_or_else(|| ApiError::NotFound { what: "order", id: id.to_string() })
 }
 
@@ -167,6 +206,21 @@ pub(crate) async fn cancel(
         CancelError::AlreadyEnded(status) => ApiError::OrderAlreadyEnded(status),
         CancelError::Database(error) => error.into(),
         CancelError::Unknown(_) | CancelError::Silent => ApiError::OutcomeUnknown,
+    })
+}
+
+/// A number of the query, or what it is when it is not given.
+fn whole_number<N: FromStr + PartialOrd + Display>(
+    parameter: &'static str,
+    text: Option<&str>,
+    default: N,
+    least: N,
+    most: N,
+) -> Result<N, ApiError> {
+    let Some(text) = text else { return Ok(default) };
+    text.parse().ok().filter(|number| (&least..=&most).contains(&number)).ok_or_else(|| ApiError::InvalidParameter {
+        parameter,
+        problem: format!("it must be a whole number from {least} to {most}"),
     })
 }
 

@@ -6,15 +6,16 @@
 //! Written here and not taken from a crate: `rocket_cors` refuses pages of the api's own origin.
 
 use rocket::fairing::{Fairing, Info, Kind};
-use rocket::http::{Header, Status};
-use rocket::{Request, Response, options};
+use rocket::http::Header;
+use rocket::{Request, Responder, Response, options};
 
 use crate::error::ApiError;
+use crate::methods::Methods;
 
 /// What a page may send, and what it may read. <https://fetch.spec.whatwg.org/#http-cors-protocol>
 const METHODS: &str = "GET, POST, PUT, DELETE";
-const SENT: &str = "Authorization, Content-Type, Idempotency-Key, X-Request-Id";
-const READ: &str = "Idempotency-Replayed, Link, Retry-After, X-Request-Id";
+const SENT: &str = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-Id";
+const READ: &str = "Allow, ETag, Idempotency-Replayed, Link, Retry-After, X-Request-Id";
 /// How long a browser may remember it, in seconds.
 const REMEMBER: &str = "600";
 
@@ -29,6 +30,11 @@ impl Origins {
     pub(crate) fn new(settings: &[String]) -> Self {
         let allowed = settings.iter().map(|origin| origin.trim_end_matches('/').to_lowercase()).collect();
         Self { any: settings.iter().any(|origin| origin == "*"), allowed }
+    }
+
+    /// Whether every page may use the api.
+    pub(crate) fn any(&self) -> bool {
+        self.any
     }
 
     /// Whether a page of that origin may use an api that is reached as `host`.
@@ -68,10 +74,16 @@ impl Fairing for Cors {
     }
 }
 
-/// What a browser asks before it sends a request of a page from elsewhere. [`Cors`] has the answer.
+/// What can be done at an address.
+#[derive(Responder)]
+#[response(status = 204)]
+pub(crate) struct Options((), Header<'static>);
+
+/// What can be done at an address; and what a browser asks before it sends a request of a page from elsewhere, to which
+/// [`Cors`] adds the answer.
 #[options("/<_..>")]
-pub(crate) fn preflight() -> Status {
-    Status::NoContent
+pub(crate) fn preflight(methods: Methods) -> Options {
+    Options((), methods.allow())
 }
 
 #[cfg(test)]

@@ -6,13 +6,13 @@ use rocket::form::name::NameView;
 use rocket::http::uri::Origin;
 use rocket::http::{Header, RawStr};
 use rocket::response::{self, Responder, Response};
-use rocket::serde::json::Json;
 use rocket::{FromForm, Request};
 use serde::Serialize;
 use shop_common::pagination::cursor::Cursor;
 use shop_common::pagination::{Column, Direction, MAX_TAKE, Page, PageRequest};
 
 use crate::error::ApiError;
+use crate::etag::Etagged;
 
 const DEFAULT_TAKE: u32 = 10;
 
@@ -81,15 +81,29 @@ pub(crate) fn invalid(parameter: &'static str, problem: String) -> ApiError {
     ApiError::InvalidParameter { parameter, problem }
 }
 
-/// A page as it is answered: JSON, and the next page as a `Link` (RFC 8288).
-pub(crate) struct Paged<T>(pub(crate) Page<T>);
+/// A page as it is answered: JSON with an entity tag, and the next page as a `Link` (RFC 8288).
+pub(crate) struct Paged<T> {
+    page: Etagged<Page<T>>,
+    next: Option<Cursor>,
+}
+
+impl<T> Paged<T> {
+    /// A page that is the same for everybody.
+    pub(crate) fn public(page: Page<T>) -> Self {
+        Self { next: page.next_cursor.clone(), page: Etagged::public(page) }
+    }
+
+    /// A page that only whoever asked for it may see.
+    pub(crate) fn private(page: Page<T>) -> Self {
+        Self { next: page.next_cursor.clone(), page: Etagged::private(page) }
+    }
+}
 
 impl<'r, T: Serialize> Responder<'r, 'static> for Paged<T> {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
-        let link = self.0.next_cursor.as_ref().map(|cursor| next_link(request.uri(), cursor));
-        let mut response = Response::build_from(Json(self.0).respond_to(request)?);
-        if let Some(link) = link {
-            response.header(Header::new("Link", link));
+        let mut response = Response::build_from(self.page.respond_to(request)?);
+        if let Some(cursor) = &self.next {
+            response.header(Header::new("Link", next_link(request.uri(), cursor)));
         }
         response.ok()
     }

@@ -1,7 +1,6 @@
 //! `/products`: the catalogue, public to read, kept by admins.
 
 use rocket::http::Status;
-use rocket::serde::json::Json;
 use rocket::{FromForm, delete, get, post, put};
 use serde::Deserialize;
 use shop_common::id::ProductId;
@@ -16,6 +15,7 @@ use crate::auth::guard::Admin;
 use crate::body::Body;
 use crate::db::Db;
 use crate::error::ApiError;
+use crate::etag::{Etagged, IfMatch};
 use crate::paging::{ListQuery, Paged, invalid};
 use crate::rate_limit::{Limited, Writes};
 
@@ -115,13 +115,14 @@ pub(crate) async fn list(query: ProductsQuery<'_>, db: &Db) -> Result<Paged<Prod
             queries::list(db.pool(), search.as_ref(), &filter, &page).await?
         }
     };
-    Ok(Paged(page))
+    Ok(Paged::public(page))
 }
 
 #[get("/products/<id>")]
-pub(crate) async fn show(id: &str, db: &Db) -> Result<Json<Product>, ApiError> {
+pub(crate) async fn show(id: &str, db: &Db) -> Result<Etagged<Product>, ApiError> {
     let id = parse_id(id)?;
-    queries::find(db.pool(), id).await?.map(Json).ok_or_else(|| no_such_product(id))
+    let product = queries::find(db.pool(), id).await?;
+    product.map(Etagged::from).ok_or_else(|| ApiError::NotFound { what: "product", id: id.to_string() })
 }
 
 #[post("/products", data = "<body>")]
@@ -130,30 +131,38 @@ pub(crate) async fn create(
     _limit: Limited<Writes>,
     body: Body<ProductBody>,
     db: &Db,
-) -> Result<(Status, Json<Product>), ApiError> {
+) -> Result<(Status, Etagged<Product>), ApiError> {
     let Body(ProductBody { name, description, price, stock }) = body;
     let product = NewProduct { name, description, price, stock };
-    Ok((Status::Created, Json(queries::create(db.pool(), &product, Some(admin.0.id)).await?)))
+    Ok((Status::Created, queries::create(db.pool(), &product, Some(admin.0.id)).await?.into()))
 }
 
+/// With `If-Match`, only if the product is in one of those states: so two who edit it at once do not undo each other.
 #[put("/products/<id>", data = "<body>")]
 pub(crate) async fn update(
     admin: Admin,
     _limit: Limited<Writes>,
     id: &str,
+    expected: IfMatch,
     body: Body<ProductChangesBody>,
     db: &Db,
-) -> Result<Json<Product>, ApiError> {
+) -> Result<Etagged<Product>, ApiError> {
     let id = parse_id(id)?;
     let Body(ProductChangesBody { name, description, price, stock }) = body;
     let changes = ProductChanges { name, description, price, stock };
-    queries::update(db.pool(), id, &changes, Some(admin.0.id)).await?.map(Json).ok_or_else(|| no_such_product(id))
+    Ok(queries::update(db.pool(), id, &expected.0, &changes, Some(admin.0.id)).await?.into())
 }
 
 #[delete("/products/<id>")]
-pub(crate) async fn delete(_admin: Admin, _limit: Limited<Writes>, id: &str, db: &Db) -> Result<Status, ApiError> {
-    let id = parse_id(id)?;
-    if queries::delete(db.pool(), id).await? { Ok(Status::NoContent) } else { Err(no_such_product(id)) }
+pub(crate) async fn delete(
+    _admin: Admin,
+    _limit: Limited<Writes>,
+    id: &str,
+    expected: IfMatch,
+    db: &Db,
+) -> Result<Status, ApiError> {
+    queries::delete(db.pool(), parse_id(id)?, &expected.0).await?;
+    Ok(Status::NoContent)
 }
 
 pub(crate) fn parse_id(text: &str) -> Result<ProductId, ApiError> {

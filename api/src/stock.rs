@@ -21,5 +21,5 @@ pub(crate) async fn list(
 ) -> Result<Paged<Movement>, ApiError> {
     let product = parse_id(product)?;
     let page = query.parse(&COLUMNS, Direction::Descending, &product)?;
-    movements::list(db.pool(), product, &page).await?.map(Paged).ok_or_else(|| no_such_product(product))
+    movements::list(db.pool(), product, &page).await?.map(Paged::private).ok_or_else(|| no_such_product(product))
 }

@@ -5,9 +5,9 @@ use futures::future::join_all;
 use shop_common::db::MIGRATOR;
 use shop_common::id::ProductId;
 use shop_common::orders::place::PlaceError;
-use shop_common::orders::queries;
 use shop_common::orders::status::OrderStatus;
-use shop_common::products::{self, ProductChanges};
+use shop_common::orders::{idempotency, queries};
+use shop_common::products::{self, Expected, ProductChanges};
 use shop_testkit::{ACCEPTED, Shop, body, money, order, order_id};
 use sqlx::PgPool;
 
@@ -19,7 +19,7 @@ async fn an_order_takes_stock_and_keeps_the_price_of_its_moment(pool: PgPool) {
 
     let id = shop.order(customer, &[(mug, 2), (tea, 1)], "pm_sim_success").await;
     let dearer = ProductChanges { price: Some("99".parse().unwrap()), ..ProductChanges::default() };
-    products::queries::update(&shop.pool, mug, &dearer, None).await.unwrap();
+    products::queries::update(&shop.pool, mug, &Expected::Any, &dearer, None).await.unwrap();
 
     let placed = queries::find(&shop.pool, customer, id).await.unwrap().unwrap();
     assert_eq!(placed.status, OrderStatus::Pending);
@@ -82,7 +82,7 @@ async fn a_deleted_product_cannot_be_ordered_but_its_orders_still_show_it(pool: 
     let mug = shop.product("1", 5).await;
     let id = shop.order(customer, &[(mug, 1)], "test").await;
 
-    assert!(products::queries::delete(&shop.pool, mug).await.unwrap());
+    products::queries::delete(&shop.pool, mug, &Expected::Any).await.unwrap();
 
     let refused = shop.placement.place(order(customer, &[(mug, 1)], "test")).await.unwrap();
     assert_ne!(refused.answer.status, ACCEPTED);
@@ -217,6 +217,30 @@ async fn a_key_is_forgotten_after_a_day(pool: PgPool) {
 
     assert_ne!(first.answer, second.answer);
     assert_eq!(second.answer, third.answer);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn old_keys_are_deleted_a_few_at_a_time_and_young_ones_stay(pool: PgPool) {
+    let shop = Shop::new(pool);
+    let customer = shop.customer().await;
+    let mug = shop.product("1", 9).await;
+    for key in ["old-1", "old-2", "old-3", "young"] {
+        let mut wanted = order(customer, &[(mug, 1)], "test");
+        wanted.key = Some(key.parse().unwrap());
+        shop.placement.place(wanted).await.unwrap();
+    }
+    let age = "UPDATE idempotency_keys
+               SET created_at = now() - make_interval(hours => CASE WHEN key LIKE 'old%' THEN 25 ELSE 23 END)";
+    sqlx::query(age).execute(&shop.pool).await.unwrap();
+
+    let mut gone = Vec::new();
+    for _ in 0..3 {
+        gone.push(idempotency::forget(&shop.pool, 2).await.unwrap());
+    }
+
+    assert_eq!(gone, [2, 1, 0]);
+    let left: Vec<String> = sqlx::query_scalar("SELECT key FROM idempotency_keys").fetch_all(&shop.pool).await.unwrap();
+    assert_eq!(left, ["young"]);
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

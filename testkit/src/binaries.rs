@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -71,29 +72,59 @@ impl Environment {
     }
 
     fn start(&self, name: &str, ready: &str) -> (Process, u64) {
-        let mut child = self.command(name).stdout(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
+        let mut command = self.command(name);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
+        let log = Log::default();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let process = Process(child);
+        let (complaints, complained) = (BufReader::new(child.stderr.take().unwrap()).lines(), log.clone());
+        std::thread::spawn(move || {
+            for line in complaints.map_while(Result::ok) {
+                eprintln!("{line}");
+                complained.add(&line);
+            }
+        });
+        let process = Process { child, log: log.clone() };
         loop {
             let line = lines.next().unwrap_or_else(|| panic!("{name} ended before it was ready")).unwrap();
+            log.add(&line);
             let Ok(entry) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
             if entry["message"] == ready {
                 let port = entry["port"].as_u64().unwrap();
                 // Read on, or the program would block on a full pipe.
-                std::thread::spawn(move || lines.for_each(drop));
+                std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| log.add(&line)));
                 return (process, port);
             }
         }
     }
 }
 
+/// The lines that a program has written, to stdout and to stderr.
+#[derive(Debug, Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Log {
+    fn add(&self, line: &str) {
+        let mut text = self.0.lock().unwrap();
+        text.push_str(line);
+        text.push('\n');
+    }
+}
+
 /// A running program; it is killed when the test lets go of it.
-pub struct Process(Child);
+pub struct Process {
+    child: Child,
+    log: Log,
+}
 
 impl Process {
     /// Its process id.
     pub fn id(&self) -> u32 {
-        self.0.id()
+        self.child.id()
+    }
+
+    /// What it has written so far, to stdout and to stderr. What it has just written may be missing.
+    pub fn log(&self) -> String {
+        self.log.0.lock().unwrap().clone()
     }
 
     /// Kills it without a word (`kill -9`).
@@ -103,13 +134,13 @@ impl Process {
 
     /// Asks it to end (SIGTERM), and gives its exit code.
     pub fn terminate(mut self) -> Option<i32> {
-        assert!(Command::new("kill").arg(self.0.id().to_string()).status().unwrap().success());
-        self.0.wait().unwrap().code()
+        assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
+        self.child.wait().unwrap().code()
     }
 
     fn end(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

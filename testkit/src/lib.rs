@@ -78,12 +78,12 @@ impl Shop {
             price: price.parse::<Price>().unwrap(),
             stock: Stock::try_from(stock).unwrap(),
         };
-        products::queries::create(&self.pool, &product, None).await.unwrap().id
+        products::queries::create(&self.pool, &product, None).await.unwrap().product.id
     }
 
     /// What is left of a product.
     pub async fn stock(&self, product: ProductId) -> i64 {
-        products::queries::find(&self.pool, product).await.unwrap().unwrap().stock
+        products::queries::find(&self.pool, product).await.unwrap().unwrap().product.stock
     }
 
     /// Places an order that is accepted, and waits until its job is on the schedule.

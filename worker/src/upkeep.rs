@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use shop_common::jobs::queue::WAKE;
 use shop_common::jobs::{ledger, reconcile, workers};
+use shop_common::orders::idempotency;
 use shop_common::redis::Redis;
 use shop_common::users::{sessions, tickets};
 use shop_common::{config, db, events};
-use sqlx::PgPool;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -125,16 +125,30 @@ impl Upkeep {
         }
     }
 
-    async fn forget_what_is_old(&self) {
+    async fn forget_what_is_old(self: &Arc<Self>) {
         // Workers that start together need not all forget together.
         while !self.paused(FORGET_EVERY.mul_f64(rand::random_range(0.5..1.5))).await {
-            let (pool, retention) = (self.runner.pool().clone(), self.retention);
-            match db::bounded(async move { forget(&pool, retention).await }).await {
+            let upkeep = Arc::clone(self);
+            match db::bounded(async move { upkeep.forget().await }).await {
                 Some(Ok(())) => {}
                 Some(Err(error)) => tracing::warn!(%error, "cannot forget what is old"),
                 None => tracing::warn!("cannot forget what is old: PostgreSQL does not answer"),
             }
         }
+    }
+
+    /// Forgets tickets that nobody took, sessions that have expired, events that are older than their retention, and
+    /// idempotency keys after a day.
+    ///
+    /// # Errors
+    /// When PostgreSQL is away.
+    pub async fn forget(&self) -> Result<(), sqlx::Error> {
+        let pool = self.runner.pool();
+        tickets::forget(pool).await?;
+        while sessions::forget(pool, FORGET_AT_ONCE).await? == u64::from(FORGET_AT_ONCE) {}
+        while events::forget(pool, self.retention, FORGET_AT_ONCE).await? == u64::from(FORGET_AT_ONCE) {}
+        while idempotency::forget(pool, FORGET_AT_ONCE).await? == u64::from(FORGET_AT_ONCE) {}
+        Ok(())
     }
 
     /// Waits; says whether it is over.
@@ -144,12 +158,4 @@ impl Upkeep {
             () = sleep(time) => false,
         }
     }
-}
-
-/// Forgets events that are older than their retention, tickets that nobody took, and sessions that have expired.
-async fn forget(pool: &PgPool, retention: Duration) -> Result<(), sqlx::Error> {
-    tickets::forget(pool).await?;
-    while sessions::forget(pool, FORGET_AT_ONCE).await? == u64::from(FORGET_AT_ONCE) {}
-    while events::forget(pool, retention, FORGET_AT_ONCE).await? == u64::from(FORGET_AT_ONCE) {}
-    Ok(())
 }

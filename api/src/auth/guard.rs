@@ -32,6 +32,11 @@ impl Caller {
         request.local_cache_async(check).await
     }
 
+    /// Whether it is an admin.
+    pub(crate) fn is_admin(&self) -> bool {
+        self.role == Role::Admin
+    }
+
     /// Who has that token.
     pub(crate) async fn with_token(tokens: &Tokens, revocations: &Revocations, token: &str) -> Result<Self, ApiError> {
         let claims = tokens.check(token).await?;

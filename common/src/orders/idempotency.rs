@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 
 use super::Lines;
 use crate::id::UserId;
@@ -141,6 +141,24 @@ pub(super) async fn look_up(
             _ => KeyState::InFlight,
         })
         .collect())
+}
+
+/// Forgets keys that are too old to be replayed, so many at most, and gives how many they were. Any number of
+/// workers may do it at once. A key that is used again at this moment is young again, and stays.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn forget(pool: &PgPool, limit: u32) -> Result<u64, sqlx::Error> {
+    let gone = sqlx::query(
+        "DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
+             SELECT ctid FROM idempotency_keys WHERE created_at < now() - make_interval(hours => $1)
+             ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
+    )
+    .bind(KEPT_HOURS)
+    .bind(i64::from(limit))
+    .execute(pool)
+    .await?;
+    Ok(gone.rows_affected())
 }
 
 /// What is kept under a key, if anything is.

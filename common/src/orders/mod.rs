@@ -11,6 +11,7 @@ pub mod queries;
 pub mod settle;
 mod shelf;
 pub mod status;
+pub mod timeline;
 mod told;
 
 use std::collections::BTreeMap;
@@ -69,6 +70,9 @@ pub struct OrderItem {
 pub struct Quantity(i64);
 
 impl Quantity {
+    /// The most pieces of a product in an order.
+    pub const MAX: i64 = 1_000_000;
+
     /// The number of pieces.
     pub fn pieces(self) -> i64 {
         self.0
@@ -79,7 +83,7 @@ impl TryFrom<i64> for Quantity {
     type Error = &'static str;
 
     fn try_from(pieces: i64) -> Result<Self, Self::Error> {
-        if (1..=1_000_000).contains(&pieces) {
+        if (1..=Self::MAX).contains(&pieces) {
             Ok(Self(pieces))
         } else {
             Err("a quantity must be between 1 and 1000000")

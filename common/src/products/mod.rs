@@ -4,6 +4,8 @@ pub mod movements;
 pub mod queries;
 pub mod search;
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::ProductId;
@@ -33,6 +35,80 @@ pub struct Product {
     /// When it was edited last (orders are no edits).
     #[serde(serialize_with = "time::millis")]
     pub updated_at: Timestamp,
+}
+
+/// A product, and how often it was edited.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Versioned {
+    /// The product.
+    #[sqlx(flatten)]
+    pub product: Product,
+    /// 1 for a new product, and one more with each edit (orders are no edits).
+    pub version: i64,
+}
+
+impl Versioned {
+    /// Which state of the product this is.
+    pub fn revision(&self) -> Revision {
+        Revision { version: self.version, stock: self.product.stock }
+    }
+}
+
+/// Which state of a product somebody has seen: how often it was edited, and how many there were.
+///
+/// A text such as `3-17`. Two states of a product that have the same one are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+pub struct Revision {
+    version: i64,
+    stock: i64,
+}
+
+impl Revision {
+    /// What was in stock.
+    pub fn stock(self) -> i64 {
+        self.stock
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.version, self.stock)
+    }
+}
+
+/// The text names no state of a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it must be a version and a stock, for example 3-17")]
+pub struct RevisionError;
+
+impl std::str::FromStr for Revision {
+    type Err = RevisionError;
+
+    /// Reads what `Display` writes, and no other spelling of it.
+    fn from_str(text: &str) -> Result<Self, RevisionError> {
+        let (version, stock) = text.split_once('-').ok_or(RevisionError)?;
+        let (Ok(version), Ok(stock)) = (version.parse(), stock.parse()) else { return Err(RevisionError) };
+        let revision = Self { version, stock };
+        if revision.to_string() == text { Ok(revision) } else { Err(RevisionError) }
+    }
+}
+
+/// Which states of a product an edit is meant for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// Whichever it is in.
+    Any,
+    /// One of these; with none, the edit is never made.
+    OneOf(Vec<Revision>),
+}
+
+impl Expected {
+    fn allows(&self, revision: Revision) -> bool {
+        match self {
+            Self::Any => true,
+            Self::OneOf(revisions) => revisions.contains(&revision),
+        }
+    }
 }
 
 /// What a product is called: 1 to 200 characters.
@@ -248,6 +324,24 @@ mod tests {
         assert!("0".parse::<Price>().is_err());
         assert!("1000000000.01".parse::<Price>().is_err());
         assert!(Stock::try_from(-1).is_err());
+    }
+
+    #[test]
+    fn a_revision_has_one_spelling() {
+        let revision = Revision { version: 3, stock: 17 };
+        assert_eq!((revision.to_string().as_str(), "3-17".parse()), ("3-17", Ok(revision)));
+        for other in ["", "3", "-", "3-", "-17", "03-17", "3-017", "+3-17", "3--17", "3-17 ", "3-17-1", "three-17"] {
+            assert_eq!(other.parse::<Revision>(), Err(RevisionError), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn an_edit_that_expects_nothing_in_particular_is_always_made_and_one_that_expects_nothing_never() {
+        let revision = Revision { version: 3, stock: 17 };
+        assert!(Expected::Any.allows(revision));
+        assert!(Expected::OneOf(vec![Revision { version: 2, stock: 17 }, revision]).allows(revision));
+        assert!(!Expected::OneOf(vec![Revision { version: 3, stock: 16 }]).allows(revision));
+        assert!(!Expected::OneOf(Vec::new()).allows(revision));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder};
 
 use super::search::{SearchText, Words};
-use super::{NewProduct, Product, ProductChanges, ProductColumn, ProductFilter};
+use super::{Expected, NewProduct, Product, ProductChanges, ProductColumn, ProductFilter, Revision, Versioned};
 use crate::id::{MovementId, OrderId, ProductId, UserId};
 use crate::pagination::total::{self, Total};
 use crate::pagination::{Page, PageRequest};
@@ -23,6 +23,20 @@ pub enum AdjustError {
         /// What was asked for.
         delta: i64,
     },
+    /// The database refused.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Why a product was not edited.
+#[derive(Debug, thiserror::Error)]
+pub enum EditError {
+    /// There is no such product.
+    #[error("there is no product {0}")]
+    UnknownProduct(ProductId),
+    /// Somebody else was faster: it is in another state than the edit is meant for.
+    #[error("the product is at {0} by now")]
+    Changed(Revision),
     /// The database refused.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -111,9 +125,9 @@ pub(super) fn push_matches(query: &mut QueryBuilder<Postgres>, found: Found<'_>,
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn find(pool: &PgPool, id: ProductId) -> Result<Option<Product>, sqlx::Error> {
+pub async fn find(pool: &PgPool, id: ProductId) -> Result<Option<Versioned>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT id, name, description, price_minor, stock, created_at, updated_at
+        "SELECT id, name, description, price_minor, stock, created_at, updated_at, version
          FROM products WHERE id = $1 AND deleted_at IS NULL",
     )
     .bind(id)
@@ -125,11 +139,11 @@ pub async fn find(pool: &PgPool, id: ProductId) -> Result<Option<Product>, sqlx:
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn create(pool: &PgPool, product: &NewProduct, actor: Option<UserId>) -> Result<Product, sqlx::Error> {
+pub async fn create(pool: &PgPool, product: &NewProduct, actor: Option<UserId>) -> Result<Versioned, sqlx::Error> {
     let mut transaction = pool.begin().await?;
-    let created: Product = sqlx::query_as(
+    let created: Versioned = sqlx::query_as(
         "INSERT INTO products (id, name, description, price_minor, stock) VALUES ($1, $2, $3, $4, $5)
-         RETURNING id, name, description, price_minor, stock, created_at, updated_at",
+         RETURNING id, name, description, price_minor, stock, created_at, updated_at, version",
     )
     .bind(ProductId::new())
     .bind(&product.name)
@@ -138,30 +152,32 @@ pub async fn create(pool: &PgPool, product: &NewProduct, actor: Option<UserId>) 
     .bind(product.stock)
     .fetch_one(&mut *transaction)
     .await?;
-    record_movement(&mut transaction, created.id, created.stock, "initial stock", actor).await?;
+    record_movement(&mut transaction, created.product.id, created.product.stock, "initial stock", actor).await?;
     transaction.commit().await?;
     Ok(created)
 }
 
-/// Edits a product. A stock is absolute: what it changes by, under the row's lock, becomes a movement.
-///
-/// Gives `None` when there is no such product.
+/// Edits a product, if it is in a state that the edit is meant for. A stock is absolute: what it changes by, under
+/// the row's lock, becomes a movement. The state is looked at under that lock too, so that no edit and no order
+/// comes in between.
 ///
 /// # Errors
-/// When the database refuses.
+/// When there is no such product, or it is in another state.
 pub async fn update(
     pool: &PgPool,
     id: ProductId,
+    expected: &Expected,
     changes: &ProductChanges,
     actor: Option<UserId>,
-) -> Result<Option<Product>, sqlx::Error> {
+) -> Result<Versioned, EditError> {
     let mut transaction = pool.begin().await?;
-    let Some(before) = lock_stock(&mut transaction, id).await? else { return Ok(None) };
-    let updated: Product = sqlx::query_as(
+    let before = lock_expected(&mut transaction, id, expected).await?;
+    let updated: Versioned = sqlx::query_as(
         "UPDATE products SET name = coalesce($2, name), description = coalesce($3, description),
-                price_minor = coalesce($4, price_minor), stock = coalesce($5, stock), updated_at = now()
+                price_minor = coalesce($4, price_minor), stock = coalesce($5, stock), updated_at = now(),
+                version = version + 1
          WHERE id = $1
-         RETURNING id, name, description, price_minor, stock, created_at, updated_at",
+         RETURNING id, name, description, price_minor, stock, created_at, updated_at, version",
     )
     .bind(id)
     .bind(&changes.name)
@@ -170,21 +186,21 @@ pub async fn update(
     .bind(changes.stock)
     .fetch_one(&mut *transaction)
     .await?;
-    record_movement(&mut transaction, id, updated.stock - before, "stock set", actor).await?;
+    record_movement(&mut transaction, id, updated.product.stock - before.stock(), "stock set", actor).await?;
     transaction.commit().await?;
-    Ok(Some(updated))
+    Ok(updated)
 }
 
-/// Takes a product out of the catalogue. Orders that hold it go on showing it. Says whether it was there.
+/// Takes a product out of the catalogue, if it is in a state that this is meant for. Orders that hold it go on showing it.
 ///
 /// # Errors
-/// When the database refuses.
-pub async fn delete(pool: &PgPool, id: ProductId) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query("UPDATE products SET deleted_at = now() WHERE id = $1 AND deleted_at IS NULL")
-        .bind(id)
-        .execute(pool)
-        .await?;
-    Ok(done.rows_affected() == 1)
+/// When there is no such product, or it is in another state.
+pub async fn delete(pool: &PgPool, id: ProductId, expected: &Expected) -> Result<(), EditError> {
+    let mut transaction = pool.begin().await?;
+    lock_expected(&mut transaction, id, expected).await?;
+    sqlx::query("UPDATE products SET deleted_at = now() WHERE id = $1").bind(id).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(())
 }
 
 /// Changes the stock by so much, and gives what there is now.
@@ -199,7 +215,7 @@ pub async fn adjust_stock(
     actor: Option<UserId>,
 ) -> Result<i64, AdjustError> {
     let mut transaction = pool.begin().await?;
-    let stock = lock_stock(&mut transaction, id).await?.ok_or(AdjustError::UnknownProduct(id))?;
+    let stock = lock(&mut transaction, id).await?.ok_or(AdjustError::UnknownProduct(id))?.stock();
     let changed = stock
         .checked_add(delta)
         .filter(|pieces| super::Stock::try_from(*pieces).is_ok())
@@ -237,11 +253,20 @@ pub async fn release_stock(connection: &mut PgConnection, orders: &[OrderId]) ->
     Ok(())
 }
 
-async fn lock_stock(connection: &mut PgConnection, id: ProductId) -> Result<Option<i64>, sqlx::Error> {
-    sqlx::query_scalar("SELECT stock FROM products WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE")
+async fn lock(connection: &mut PgConnection, id: ProductId) -> Result<Option<Revision>, sqlx::Error> {
+    sqlx::query_as("SELECT version, stock FROM products WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE")
         .bind(id)
         .fetch_optional(connection)
         .await
+}
+
+async fn lock_expected(
+    connection: &mut PgConnection,
+    id: ProductId,
+    expected: &Expected,
+) -> Result<Revision, EditError> {
+    let revision = lock(connection, id).await?.ok_or(EditError::UnknownProduct(id))?;
+    if expected.allows(revision) { Ok(revision) } else { Err(EditError::Changed(revision)) }
 }
 
 async fn record_movement(
