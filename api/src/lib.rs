@@ -17,6 +17,7 @@ mod paging;
 mod products;
 mod rate_limit;
 mod realtime;
+mod refunds;
 mod requests;
 
 use std::time::Duration;
@@ -117,6 +118,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
                 orders::list,
                 orders::show,
                 orders::cancel,
+                refunds::request,
                 realtime::websocket::open,
                 health::live,
                 health::ready,

@@ -15,7 +15,7 @@ pub(crate) use self::jobs::{
     JobsPauseArgs, JobsReconcileArgs, JobsShowArgs, WorkersCommand,
 };
 
-pub(crate) use self::orders::{OrdersCommand, OrdersWatchArgs, UsersCommand, UsersRevokeArgs};
+pub(crate) use self::orders::{OrdersCommand, OrdersRefundArgs, OrdersWatchArgs, UsersCommand, UsersRevokeArgs};
 use crate::exit::EXIT_CODES;
 
 /// Runs and looks after a shop.
@@ -105,7 +105,8 @@ Examples:
         subcommand,
         after_help = "\
 Examples:
-  shopctl orders watch --all"
+  shopctl orders watch --all
+  shopctl orders refund 01890000-0000-7000-8000-000000000000 --restock"
     )]
     Orders(OrdersCommand),
 
