@@ -154,8 +154,9 @@ Examples:
     /// Leaves with 1, and shows the rows, when an invariant is broken.
     ///
     /// With --repair, what can be repaired with proof is repaired first: an open
-    /// order without a job gets one, under the payment's own key, and a scheduled
-    /// job of an order that has ended is cancelled. All else is only reported.
+    /// order, or one to be refunded, without a job gets one, under the payment's own
+    /// key, and a scheduled job of an order that has ended is cancelled. All else is
+    /// only reported.
     #[command(after_help = "\
 Examples:
   shopctl verify

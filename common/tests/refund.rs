@@ -229,8 +229,12 @@ async fn a_refund_that_is_asked_for_again_is_given_as_it_is_and_another_choice_i
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn twenty_admins_at_once_ask_for_one_refund(pool: PgPool) {
     let (shop, customer, mug, _) = one_completed(pool).await;
-    run(&shop, "UPDATE products SET stock = stock + 20; INSERT INTO stock_movements (id, product_id, delta, reason)
-                SELECT gen_random_uuid(), id, 20, 'a delivery' FROM products").await;
+    run(
+        &shop,
+        "UPDATE products SET stock = stock + 20; INSERT INTO stock_movements (id, product_id, delta, reason)
+                SELECT gen_random_uuid(), id, 20, 'a delivery' FROM products",
+    )
+    .await;
     for _ in 0..5 {
         let order = completed(&shop, customer, mug).await;
         let shop = &shop;
@@ -465,6 +469,11 @@ async fn a_refunds_job_whose_payment_is_not_there_to_go_back_is_buried_before_th
     let open = shop.order(customer, &[(mug, 1)], "test").await;
     run(&shop, "UPDATE jobs SET kind = 'refund_payment' WHERE state = 'scheduled'").await;
     assert!(claimed(&shop, open).await.is_none(), "nobody has paid");
+    let ended = completed(&shop, customer, mug).await;
+    requested(&shop, ended, true).await.unwrap();
+    let failed = "UPDATE payments SET status = 'FAILED' WHERE order_id = $1";
+    sqlx::query(failed).bind(ended).execute(&shop.pool).await.unwrap();
+    assert!(claimed(&shop, ended).await.is_none(), "its payment says that nothing was paid");
 
     let dead: Vec<(String, String)> =
         sqlx::query_as("SELECT state, last_error FROM jobs WHERE kind = 'refund_payment' ORDER BY id")
@@ -472,7 +481,7 @@ async fn a_refunds_job_whose_payment_is_not_there_to_go_back_is_buried_before_th
             .await
             .unwrap();
     let why = "the payment is not completed, or nobody has asked for its refund";
-    assert_eq!(dead, vec![("dead".to_owned(), why.to_owned()); 2]);
+    assert_eq!(dead, vec![("dead".to_owned(), why.to_owned()); 3]);
     assert_eq!(shop.status(open).await, OrderStatus::Pending);
 }
 

@@ -138,10 +138,8 @@ async fn an_order_is_paid_and_refunded_and_its_owner_sees_it_on_the_socket(pool:
     assert_eq!((&order["refund"]["status"], &order["refund"]["restock"]), (&json!("REFUNDED"), &json!(false)));
     assert_eq!(order["refund"]["reason"], "lost in the post");
     assert_eq!(ada.get(&format!("/products/{mug}")).await.json["stock"], 998);
-    let charges: Vec<String> = sqlx::query_scalar("SELECT state FROM simulated_gateway.charges ORDER BY key")
-        .fetch_all(&pool)
-        .await
-        .unwrap();
+    let charges: Vec<String> =
+        sqlx::query_scalar("SELECT state FROM simulated_gateway.charges ORDER BY key").fetch_all(&pool).await.unwrap();
     assert_eq!(charges, ["declined", "refunded"]);
     for finding in verify::verify(&pool, Ledger::Here).await.unwrap() {
         assert!(finding.violations.is_empty(), "{}: {:#?}", finding.meaning, finding.violations);

@@ -439,11 +439,7 @@ async fn settle_group(
 }
 
 /// Gives up the leases of what was settled: those that are to be tried again go back to the schedule.
-async fn end_leases(
-    queue: &Queue,
-    leases: impl Iterator<Item = Lease>,
-    results: &[Result<Settled, Arc<CommitError>>],
-) {
+async fn end_leases(queue: &Queue, leases: impl Iterator<Item = Lease>, results: &[Result<Settled, Arc<CommitError>>]) {
     let (mut over, mut again) = (Vec::new(), Vec::new());
     for (lease, result) in leases.zip(results) {
         match result {

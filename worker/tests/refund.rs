@@ -390,16 +390,40 @@ async fn an_audit_finds_nothing_wrong_with_a_refund_before_it_is_done_nor_after(
     let runner = worker(&shop, gateway.clone()).await;
     runner.step().await.unwrap();
     runner.finish().await;
-    assert_eq!((charges(&shop, order).await, shop.status(order).await), (vec!["1 refunded".into()], OrderStatus::Completed));
+    assert_eq!(
+        (charges(&shop, order).await, shop.status(order).await),
+        (vec!["1 refunded".into()], OrderStatus::Completed)
+    );
     assert_eq!(audited(&shop, gateway.clone()).await, [], "the gateway has done it, and the shop does not know");
 
     work_off(&shop, &runner).await;
     assert_eq!(audited(&shop, gateway.clone()).await, [], "both know");
     assert_eq!(gateway.refunds.lock().unwrap().len(), 2, "the audits have asked for no refund");
+}
 
-    // A refund that nobody has asked for is one: an older backup, say.
-    run(&shop, "DELETE FROM refunds; UPDATE orders SET status = 'COMPLETED'; UPDATE payments SET status = 'COMPLETED'").await;
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_refund_that_an_older_backup_has_forgotten_is_reported_and_asked_for_again_moves_no_more_money(pool: PgPool) {
+    let (shop, mug, order) = paid_with(pool, "pm_sim_success").await;
+    let gateway = gateway(&shop, &[]);
+    let runner = worker(&shop, gateway.clone()).await;
+    requested(&shop, order, true).await;
+    work_off(&shop, &runner).await;
+    run(
+        &shop,
+        "DELETE FROM refunds; DELETE FROM jobs WHERE kind = 'refund_payment'; UPDATE orders SET status = 'COMPLETED';
+         UPDATE payments SET status = 'COMPLETED'; UPDATE products SET stock = stock - 2",
+    )
+    .await;
+    assert_eq!(broken(&shop).await, ["I2"]);
     assert_eq!(audited(&shop, gateway.clone()).await, [(Kind::Missing, Action::Reported)]);
+
+    requested(&shop, order, true).await;
+    work_off(&shop, &runner).await;
+
+    assert_eq!((shop.status(order).await, shop.stock(mug).await), (OrderStatus::Refunded, 5));
+    assert_eq!(charges(&shop, order).await, ["1 refunded"]);
+    assert_eq!(audited(&shop, gateway).await, []);
+    shop.assert_sound().await;
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

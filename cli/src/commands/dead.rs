@@ -96,10 +96,8 @@ fn failure(error: ReviveError, nothing: &str) -> Failure {
         ReviveError::NotDead { .. }
         | ReviveError::OrderEnded { .. }
         | ReviveError::Refund(_)
-        | ReviveError::TwoLive => {
-            Failure::new(Exit::Conflict, format!("{error}{nothing}"))
-                .next("`shopctl jobs dead list` shows those that can be retried or discarded")
-        }
+        | ReviveError::TwoLive => Failure::new(Exit::Conflict, format!("{error}{nothing}"))
+            .next("`shopctl jobs dead list` shows those that can be retried or discarded"),
         ReviveError::Database(error) => database(error),
     }
 }

@@ -47,9 +47,10 @@ fn print(format: Format, order: &Order) -> Result<(), Failure> {
     match format {
         Format::Json => output::json(order)?,
         Format::Table => {
-            let (refund, restock) = order.refund.as_ref().map_or(("-", "-"), |refund| {
-                (refund.status.as_str(), if refund.restock { "yes" } else { "no" })
-            });
+            let (refund, restock) = order
+                .refund
+                .as_ref()
+                .map_or(("-", "-"), |refund| (refund.status.as_str(), if refund.restock { "yes" } else { "no" }));
             output::table(
                 ["ORDER", "STATUS", "REFUND", "RESTOCK", "TOTAL"],
                 vec![[

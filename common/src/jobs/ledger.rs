@@ -57,9 +57,7 @@ impl TakenJob {
         let Self { kind, version, payload, .. } = self;
         match self.task() {
             Some(Task::Refund) => RefundPayment::parse(kind, *version, payload).map(|refund| refund.payment_id),
-            Some(Task::Charge) | None => {
-                ChargePayment::parse(kind, *version, payload).map(|charge| charge.payment_id)
-            }
+            Some(Task::Charge) | None => ChargePayment::parse(kind, *version, payload).map(|charge| charge.payment_id),
         }
     }
 

@@ -109,8 +109,11 @@ async fn take_up(
 ) -> Result<(Vec<PaymentRow>, Vec<NewEvent>, TransactionId), sqlx::Error> {
     let charges: Vec<&TakenJob> = jobs.iter().filter(|job| job.kind == ChargePayment::KIND).collect();
     let refunds: Vec<&TakenJob> = jobs.iter().filter(|job| job.task() == Some(Task::Refund)).collect();
-    let unknown: Vec<OrderId> =
-        jobs.iter().filter(|job| job.kind != ChargePayment::KIND && job.task().is_none()).map(|job| job.order_id).collect();
+    let unknown: Vec<OrderId> = jobs
+        .iter()
+        .filter(|job| job.kind != ChargePayment::KIND && job.task().is_none())
+        .map(|job| job.order_id)
+        .collect();
     let mut payments = Vec::new();
     let mut moved = Vec::new();
     if !charges.is_empty() {
@@ -153,10 +156,7 @@ fn without(jobs: &[&TakenJob], payments: &[PaymentRow]) -> Vec<JobId> {
 }
 
 /// Orders that were not being processed yet, and whose they are.
-async fn process(
-    connection: &mut PgConnection,
-    orders: &[OrderId],
-) -> Result<Vec<(OrderId, UserId)>, sqlx::Error> {
+async fn process(connection: &mut PgConnection, orders: &[OrderId]) -> Result<Vec<(OrderId, UserId)>, sqlx::Error> {
     sqlx::query_as(
         "WITH locked AS (
              SELECT id FROM orders WHERE id = ANY($1) AND status = 'PENDING' ORDER BY id FOR NO KEY UPDATE
