@@ -85,6 +85,10 @@ pub(crate) enum ApiError {
     ChargeInFlight,
     #[error("the order is {} already", .0.as_str())]
     OrderAlreadyEnded(OrderStatus),
+    #[error("the order is {}, only a COMPLETED one can be refunded", .0.as_str())]
+    OrderNotRefundable(OrderStatus),
+    #[error("the refund of this order was asked for already, with `restock` {restock}, and that stays")]
+    RefundAlreadyRequested { restock: bool },
     #[error("too many requests, wait for {0} seconds")]
     RateLimited(u64),
     #[error("this user has {0} sockets open on this server already, close one first")]
@@ -160,6 +164,8 @@ impl ApiError {
             Self::KeyInFlight => (Status::Conflict, "idempotency_key_in_flight"),
             Self::ChargeInFlight => (Status::Conflict, "charge_in_flight"),
             Self::OrderAlreadyEnded(_) => (Status::Conflict, "order_already_ended"),
+            Self::OrderNotRefundable(_) => (Status::Conflict, "order_not_refundable"),
+            Self::RefundAlreadyRequested { .. } => (Status::Conflict, "refund_already_requested"),
             Self::RateLimited(_) => (Status::TooManyRequests, "rate_limited"),
             Self::TooManySockets(_) => (Status::TooManyRequests, "too_many_sockets"),
             Self::TooManyConnects(_) | Self::Overloaded => (Status::ServiceUnavailable, "overloaded"),

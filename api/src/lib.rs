@@ -20,6 +20,7 @@ mod paging;
 mod products;
 mod rate_limit;
 mod realtime;
+mod refunds;
 mod requests;
 mod security_headers;
 mod stock;
@@ -134,6 +135,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
                 orders::show,
                 orders::events,
                 orders::cancel,
+                refunds::request,
                 stock::list,
                 realtime::websocket::open,
                 health::live,

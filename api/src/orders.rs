@@ -224,7 +224,7 @@ fn whole_number<N: FromStr + PartialOrd + Display>(
     })
 }
 
-fn order_id(id: &str) -> Result<OrderId, ApiError> {
+pub(crate) fn order_id(id: &str) -> Result<OrderId, ApiError> {
     id.parse().map_err(|_| ApiError::InvalidParameter { parameter: "id", problem: "it must be a UUID".to_owned() })
 }
 

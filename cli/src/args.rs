@@ -17,7 +17,7 @@ pub(crate) use self::jobs::{
 };
 
 pub(crate) use self::keys::{KeysCommand, KeysRetireArgs};
-pub(crate) use self::orders::{OrdersCommand, OrdersWatchArgs, UsersCommand, UsersRevokeArgs};
+pub(crate) use self::orders::{OrdersCommand, OrdersRefundArgs, OrdersWatchArgs, UsersCommand, UsersRevokeArgs};
 use crate::exit::EXIT_CODES;
 
 /// Runs and looks after a shop.
@@ -107,7 +107,8 @@ Examples:
         subcommand,
         after_help = "\
 Examples:
-  shopctl orders watch --all"
+  shopctl orders watch --all
+  shopctl orders refund 01890000-0000-7000-8000-000000000000 --restock"
     )]
     Orders(OrdersCommand),
 
@@ -165,8 +166,9 @@ Examples:
     /// Leaves with 1, and shows the rows, when an invariant is broken.
     ///
     /// With --repair, what can be repaired with proof is repaired first: an open
-    /// order without a job gets one, under the payment's own key, and a scheduled
-    /// job of an order that has ended is cancelled. All else is only reported.
+    /// order, or one to be refunded, without a job gets one, under the payment's own
+    /// key, and a scheduled job of an order that has ended is cancelled. All else is
+    /// only reported.
     #[command(after_help = "\
 Examples:
   shopctl verify

@@ -37,6 +37,7 @@ async fn main() -> ExitCode {
         Command::Admin(AdminCommand::Create(args)) => commands::admin::create(&args).await,
         Command::Stock(StockCommand::Adjust(args)) => commands::stock::adjust(&args).await,
         Command::Orders(OrdersCommand::Watch(args)) => commands::orders::watch(&args).await,
+        Command::Orders(OrdersCommand::Refund(args)) => commands::refund::request(&args).await,
         Command::Users(UsersCommand::Revoke(args)) => commands::users::revoke(&args).await,
         Command::Keys(KeysCommand::Rotate(args)) => commands::keys::rotate(&args).await,
         Command::Keys(KeysCommand::List(args)) => commands::keys::list(&args).await,

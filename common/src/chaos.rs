@@ -29,6 +29,16 @@ pub const PLACEMENT: [&str; 10] = [
 /// The steps of a cancellation, in an api.
 pub const CANCELLATION: [&str; 2] = ["cancel.before_commit", "cancel.after_commit"];
 
+/// The steps of a refund: asked for in an api, done and settled in a worker.
+pub const REFUND: [&str; 6] = [
+    "refund.before_commit",
+    "refund.after_commit",
+    "refund.before",
+    "refund.after",
+    "refund.before_settled",
+    "refund.after_settled",
+];
+
 /// The steps of a job, in a worker.
 pub const WORKER: [&str; 7] = [
     "claim.after_script",
@@ -80,7 +90,7 @@ mod tests {
 
     #[test]
     fn every_step_that_is_listed_is_taken_and_no_other() {
-        let listed = PLACEMENT.iter().chain(&CANCELLATION).chain(&WORKER).map(|name| (*name).to_owned());
+        let listed = PLACEMENT.iter().chain(&CANCELLATION).chain(&REFUND).chain(&WORKER).map(|name| (*name).to_owned());
         assert_eq!(uses(concat!("chaos::", "step(\""), '"'), listed.collect());
     }
 

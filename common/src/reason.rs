@@ -1,7 +1,10 @@
 //! Why somebody changed something by hand.
 
+use serde::{Deserialize, Serialize};
+
 /// Why, in a few words: 1 to 200 characters.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::Type)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[serde(try_from = "String")]
 #[sqlx(transparent)]
 pub struct Reason(String);
 
@@ -9,6 +12,14 @@ impl Reason {
     /// The words.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for Reason {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
     }
 }
 

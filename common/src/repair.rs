@@ -3,6 +3,7 @@
 //! An open order whose payment is pending and which has no live job gets one: it goes on with
 //! the payment's own key, so whatever was charged before is found and not charged again.
 //! A scheduled job of an order that has ended is cancelled: it could only charge for nothing.
+//! A refund that was asked for and has no live job gets a new one: the money is owed, and goes back once, by its key.
 //! Each repair is a transaction of its own, which looks again under the locks.
 
 use serde::Serialize;
@@ -11,7 +12,7 @@ use uuid::Uuid;
 
 use crate::db::Ending;
 use crate::id::{JobId, OrderId, PaymentId};
-use crate::jobs::{ChargePayment, JobState};
+use crate::jobs::{ChargePayment, JobState, RefundPayment};
 
 /// Orders that are looked for at a time.
 const PAGE: i64 = 1000;
@@ -53,6 +54,15 @@ pub async fn repair(pool: &PgPool, ending: Ending, repairs: &mut Vec<Repair>) ->
         after = *last;
         for order in page {
             repairs.extend(give_job(pool, order, ending).await?);
+        }
+    }
+    let mut after = OrderId(Uuid::nil());
+    loop {
+        let page = refunds_without_job(pool, after).await?;
+        let Some(last) = page.last() else { break };
+        after = *last;
+        for order in page {
+            repairs.extend(give_refund_job(pool, order, ending).await?);
         }
     }
     let mut after = JobId(Uuid::nil());
@@ -148,10 +158,57 @@ async fn make(connection: &mut PgConnection, order: OrderId, payment: PaymentId)
     Ok(job)
 }
 
+async fn refunds_without_job(pool: &PgPool, after: OrderId) -> Result<Vec<OrderId>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT r.order_id FROM refunds r JOIN orders o ON o.id = r.order_id JOIN payments p ON p.id = r.payment_id
+         WHERE r.refunded_at IS NULL AND o.status = 'COMPLETED' AND p.status = 'COMPLETED' AND p.order_id = o.id
+           AND NOT EXISTS (SELECT FROM jobs j WHERE j.order_id = o.id AND j.state IN ('scheduled', 'running'))
+           AND r.order_id > $1
+         ORDER BY r.order_id LIMIT $2",
+    )
+    .bind(after)
+    .bind(PAGE)
+    .fetch_all(pool)
+    .await
+}
+
+/// A job that died is left as it is, for the record: a new one has crashed never, and can be read.
+async fn give_refund_job(pool: &PgPool, order: OrderId, ending: Ending) -> Result<Option<Repair>, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    let payment: Option<PaymentId> = sqlx::query_scalar(
+        "SELECT p.id FROM orders o JOIN payments p ON p.order_id = o.id JOIN refunds r ON r.payment_id = p.id
+         WHERE o.id = $1 AND r.refunded_at IS NULL AND o.status = 'COMPLETED' AND p.status = 'COMPLETED'
+         FOR NO KEY UPDATE OF o, p, r",
+    )
+    .bind(order)
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let Some(payment_id) = payment else { return Ok(None) };
+    let job = JobId::new();
+    let made = sqlx::query(
+        "INSERT INTO jobs (id, kind, version, payload, order_id) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (order_id) WHERE state IN ('scheduled', 'running') DO NOTHING",
+    )
+    .bind(job)
+    .bind(RefundPayment::KIND)
+    .bind(RefundPayment::VERSION)
+    .bind(RefundPayment { payment_id }.payload())
+    .bind(order)
+    .execute(&mut *transaction)
+    .await?;
+    if made.rows_affected() == 0 {
+        return Ok(None);
+    }
+    ending.end(transaction).await?;
+    Ok(Some(Repair { deed: Deed::JobMade, order, job }))
+}
+
 async fn outlived(pool: &PgPool, after: JobId) -> Result<Vec<JobId>, sqlx::Error> {
     sqlx::query_scalar(
         "SELECT j.id FROM jobs j JOIN orders o ON o.id = j.order_id
          WHERE j.state = 'scheduled' AND o.status NOT IN ('PENDING', 'PROCESSING') AND j.id > $1
+           AND NOT (j.kind = 'refund_payment' AND EXISTS (
+               SELECT FROM refunds r WHERE r.order_id = o.id AND r.refunded_at IS NULL))
          ORDER BY j.id LIMIT $2",
     )
     .bind(after)
@@ -165,6 +222,8 @@ async fn cancel_job(pool: &PgPool, job: JobId, ending: Ending) -> Result<Option<
     let order: Option<OrderId> = sqlx::query_scalar(
         "SELECT o.id FROM jobs j JOIN orders o ON o.id = j.order_id
          WHERE j.id = $1 AND j.state = 'scheduled' AND o.status NOT IN ('PENDING', 'PROCESSING')
+           AND NOT (j.kind = 'refund_payment' AND EXISTS (
+               SELECT FROM refunds r WHERE r.order_id = o.id AND r.refunded_at IS NULL))
          FOR NO KEY UPDATE OF j, o",
     )
     .bind(job)

@@ -12,18 +12,20 @@ use crate::config;
 const SHOWN: i64 = 100;
 
 /// The invariants that queries can check, what each means, and the query that finds what breaks it.
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 7] = [
     Check {
         invariant: "I1",
-        meaning: "stock = movements - what open and paid orders hold, and is never negative",
+        meaning: "stock = movements - what orders hold, but for those whose pieces came back, and is never negative",
         ledger: false,
         query: "SELECT 'product ' || p.id,
                        format('stock is %s, but movements are %s and orders hold %s', p.stock, coalesce(m.moved, 0), coalesce(h.held, 0))
                 FROM products p
                 LEFT JOIN (SELECT product_id, sum(delta) AS moved FROM stock_movements GROUP BY 1) m ON m.product_id = p.id
                 LEFT JOIN (SELECT i.product_id, sum(i.quantity) AS held
-                           FROM order_items i JOIN orders o ON o.id = i.order_id
-                           WHERE o.status NOT IN ('FAILED', 'CANCELLED', 'REFUNDED') GROUP BY 1) h ON h.product_id = p.id
+                           FROM order_items i JOIN orders o ON o.id = i.order_id LEFT JOIN refunds r ON r.order_id = o.id
+                           WHERE o.status NOT IN ('FAILED', 'CANCELLED')
+                             AND NOT (o.status = 'REFUNDED' AND coalesce(r.restock, true))
+                           GROUP BY 1) h ON h.product_id = p.id
                 WHERE p.stock < 0 OR p.stock <> coalesce(m.moved, 0) - coalesce(h.held, 0)
                 ORDER BY p.id LIMIT $1",
     },
@@ -48,16 +50,34 @@ const CHECKS: [Check; 6] = [
                    OR p.status <> CASE o.status WHEN 'PROCESSING' THEN 'PENDING' WHEN 'CANCELLED' THEN 'FAILED' ELSE o.status END
                 ORDER BY o.id LIMIT $1",
     },
-    // A charge that was given back is no charge any more.
     Check {
         invariant: "I2",
-        meaning: "the gateway has captured a completed order's total exactly once, and keeps nothing of one that has failed",
-        ledger: true,
+        meaning: "an order is refunded just when the refund that was asked for is done, and only a completed one is to be",
+        ledger: false,
         query: "SELECT 'order ' || o.id,
-                       format('is %s of %s, and the gateway has captured %s charges of %s and given %s back', o.status, o.total_minor,
-                              coalesce(c.captured, 0), coalesce(c.amount, 0), coalesce(c.refunded, 0))
+                       format('is %s, and its refund is %s', o.status,
+                              CASE WHEN r.order_id IS NULL THEN 'missing' WHEN r.refunded_at IS NULL THEN 'to be done' ELSE 'done' END)
                 FROM orders o
                 JOIN payments p ON p.order_id = o.id
+                LEFT JOIN refunds r ON r.order_id = o.id
+                WHERE (o.status = 'REFUNDED') <> (r.refunded_at IS NOT NULL)
+                   OR r.order_id IS NOT NULL AND o.status NOT IN ('COMPLETED', 'REFUNDED')
+                   OR r.payment_id <> p.id
+                ORDER BY o.id LIMIT $1",
+    },
+    // A charge that was given back is no charge any more. While a refund is to be done, the gateway may have done it already.
+    Check {
+        invariant: "I2",
+        meaning: "the gateway has captured a completed order's total exactly once, has given that of a refunded one back, and keeps nothing of one that has failed",
+        ledger: true,
+        query: "SELECT 'order ' || o.id,
+                       format('is %s of %s, and the gateway has captured %s charges of %s and given %s back; the one that paid it is %s',
+                              o.status, o.total_minor, coalesce(c.captured, 0), coalesce(c.amount, 0), coalesce(c.refunded, 0),
+                              coalesce(own.state, 'missing'))
+                FROM orders o
+                JOIN payments p ON p.order_id = o.id
+                LEFT JOIN refunds r ON r.order_id = o.id
+                LEFT JOIN simulated_gateway.charges own ON own.key = p.id || ':' || p.charge_no
                 LEFT JOIN (SELECT payment, count(*) FILTER (WHERE state = 'captured') AS captured,
                                   count(*) FILTER (WHERE state = 'refunded') AS refunded,
                                   sum(amount_minor) FILTER (WHERE state = 'captured') AS amount
@@ -65,7 +85,8 @@ const CHECKS: [Check; 6] = [
                 WHERE coalesce(c.captured, 0) > 1
                    OR coalesce(c.captured, 0) = 1 AND c.amount <> o.total_minor
                    OR o.status = 'COMPLETED' AND coalesce(c.captured, 0) <> 1
-                   OR o.status = 'REFUNDED' AND coalesce(c.captured, 0) + coalesce(c.refunded, 0) = 0
+                      AND NOT (coalesce(c.captured, 0) = 0 AND own.state IS NOT DISTINCT FROM 'refunded' AND r.order_id IS NOT NULL)
+                   OR o.status = 'REFUNDED' AND (coalesce(c.captured, 0) <> 0 OR own.state IS DISTINCT FROM 'refunded')
                    OR o.status IN ('FAILED', 'CANCELLED') AND coalesce(c.captured, 0) <> 0
                 ORDER BY o.id LIMIT $1",
     },
@@ -79,12 +100,18 @@ const CHECKS: [Check; 6] = [
     },
     Check {
         invariant: "I4",
-        meaning: "an order that is open has exactly one live job, any other has none",
+        meaning: "an order that is open or to be refunded has exactly one live job, of that kind, any other has none",
         ledger: false,
-        query: "SELECT 'order ' || o.id, format('is %s and has %s live jobs', o.status, coalesce(j.live, 0))
+        query: "SELECT 'order ' || o.id,
+                       format('is %s%s and has %s live jobs', o.status,
+                              CASE WHEN r.order_id IS NULL THEN '' ELSE format(', is to be refunded (%s)', coalesce(r.last_error, 'no error')) END,
+                              coalesce(j.live, 0))
                 FROM orders o
-                LEFT JOIN (SELECT order_id, count(*) AS live FROM jobs WHERE state IN ('scheduled', 'running') GROUP BY 1) j ON j.order_id = o.id
-                WHERE coalesce(j.live, 0) <> CASE WHEN o.status IN ('PENDING', 'PROCESSING') THEN 1 ELSE 0 END
+                LEFT JOIN refunds r ON r.order_id = o.id AND r.refunded_at IS NULL
+                LEFT JOIN (SELECT order_id, count(*) AS live, count(*) FILTER (WHERE kind = 'refund_payment') AS refunds
+                           FROM jobs WHERE state IN ('scheduled', 'running') GROUP BY 1) j ON j.order_id = o.id
+                WHERE coalesce(j.live, 0) <> CASE WHEN o.status IN ('PENDING', 'PROCESSING') OR r.order_id IS NOT NULL THEN 1 ELSE 0 END
+                   OR coalesce(j.refunds, 0) <> CASE WHEN r.order_id IS NOT NULL THEN 1 ELSE 0 END
                 ORDER BY o.id LIMIT $1",
     },
 ];

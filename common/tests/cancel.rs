@@ -1,11 +1,12 @@
 //! Cancelling orders, on a real database.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
 use shop_common::db::{Locks, MIGRATOR};
-use shop_common::id::{BootId, OrderId, UserId};
+use shop_common::id::{BootId, OrderId, ProductId, UserId};
 use shop_common::jobs::queue::Lease;
 use shop_common::jobs::retry::Backoff;
 use shop_common::jobs::{Token, ledger};
@@ -17,7 +18,8 @@ use shop_common::payments::Outcome;
 use shop_common::payments::next::Policy;
 use shop_testkit::Shop;
 use shop_testkit::proxy::{Commit, Proxy};
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction};
+use tokio::task::JoinHandle;
 
 const LEASE: Duration = Duration::from_secs(15);
 const POLICY: Policy = Policy { backoff: Backoff { base: Duration::ZERO, cap: Duration::ZERO }, max_attempts: 5 };
@@ -186,6 +188,133 @@ async fn twenty_cancellations_and_a_worker_come_to_one_end(pool: PgPool) {
         .await
         .unwrap();
     assert_eq!(shop.stock(mug).await, 100 - held);
+}
+
+/// A cancellation and a worker that meet at the order's row, which somebody holds until both are under way: first the
+/// one that begins first, and so the end that this leads to.
+struct Meeting {
+    shop: Arc<Shop>,
+    customer: UserId,
+    mug: ProductId,
+    order: OrderId,
+    held: Transaction<'static, Postgres>,
+}
+
+impl Meeting {
+    async fn of(shop: Shop, customer: UserId, mug: ProductId, order: OrderId) -> Self {
+        let mut held = shop.pool.begin().await.unwrap();
+        sqlx::query("SELECT FROM orders WHERE id = $1 FOR UPDATE").bind(order).execute(&mut *held).await.unwrap();
+        Self { shop: Arc::new(shop), customer, mug, order, held }
+    }
+
+    /// A shop whose order nobody has claimed.
+    async fn unclaimed(pool: PgPool) -> Self {
+        let shop = Shop::new(pool);
+        let (customer, mug) = (shop.customer().await, shop.product("1", 5).await);
+        let order = shop.order(customer, &[(mug, 1)], "test").await;
+        Self::of(shop, customer, mug, order).await
+    }
+
+    /// A shop whose order is being charged.
+    async fn claimed(pool: PgPool) -> (Self, Claim) {
+        let shop = Shop::new(pool);
+        let (customer, mug) = (shop.customer().await, shop.product("1", 5).await);
+        let order = shop.order(customer, &[(mug, 1)], "test").await;
+        let claim = claimed(&shop, order).await.unwrap();
+        (Self::of(shop, customer, mug, order).await, claim)
+    }
+
+    fn cancel(&self) -> JoinHandle<Result<OrderStatus, CancelError>> {
+        let (shop, customer, order) = (Arc::clone(&self.shop), self.customer, self.order);
+        tokio::spawn(async move {
+            cancel(&shop.pool, &shop.announcer, customer, order).await.map(|cancelled| cancelled.status)
+        })
+    }
+
+    /// Waits until so many of them wait for a lock.
+    async fn wait_for(&self, waiting: i64) {
+        let sql = "SELECT count(*) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while sqlx::query_scalar::<_, i64>(sql).fetch_one(&self.shop.pool).await.unwrap() < waiting {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Lets the order's row go.
+    async fn go(self) -> (Arc<Shop>, OrderId, ProductId) {
+        self.held.rollback().await.unwrap();
+        (self.shop, self.order, self.mug)
+    }
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_claim_that_comes_after_the_cancellation_takes_nothing_and_the_order_is_cancelled(pool: PgPool) {
+    let meeting = Meeting::unclaimed(pool).await;
+    let cancelling = meeting.cancel();
+    meeting.wait_for(1).await;
+    assert!(claimed(&meeting.shop, meeting.order).await.is_none(), "the cancellation has the job");
+
+    let (shop, order, mug) = meeting.go().await;
+
+    assert_eq!(cancelling.await.unwrap().unwrap(), OrderStatus::Cancelled);
+    assert!(claimed(&shop, order).await.is_none());
+    assert_eq!((shop.status(order).await, shop.stock(mug).await), (OrderStatus::Cancelled, 5));
+    shop.assert_sound().await;
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_cancellation_that_comes_after_the_claim_is_refused_and_the_order_is_paid(pool: PgPool) {
+    let meeting = Meeting::unclaimed(pool).await;
+    let (shop, order) = (Arc::clone(&meeting.shop), meeting.order);
+    let claiming = tokio::spawn(async move { claimed(&shop, order).await.unwrap() });
+    meeting.wait_for(1).await;
+    let cancelling = meeting.cancel();
+    meeting.wait_for(2).await;
+
+    let (shop, order, mug) = meeting.go().await;
+
+    let claim = claiming.await.unwrap();
+    let refused = cancelling.await.unwrap();
+    assert!(matches!(refused, Err(CancelError::ChargeInFlight)), "{refused:?}");
+    assert_eq!(paid(&shop, &claim).await, Settled::Ended(OrderStatus::Completed));
+    assert_eq!((shop.status(order).await, shop.stock(mug).await), (OrderStatus::Completed, 4));
+    shop.assert_sound().await;
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_cancellation_that_meets_the_settlement_finds_the_order_paid(pool: PgPool) {
+    let (meeting, claim) = Meeting::claimed(pool).await;
+    let shop = Arc::clone(&meeting.shop);
+    let settling = tokio::spawn(async move { paid(&shop, &claim).await });
+    meeting.wait_for(1).await;
+    let cancelling = meeting.cancel();
+    meeting.wait_for(2).await;
+
+    let (shop, order, mug) = meeting.go().await;
+
+    assert_eq!(settling.await.unwrap(), Settled::Ended(OrderStatus::Completed));
+    let refused = cancelling.await.unwrap();
+    assert!(matches!(refused, Err(CancelError::AlreadyEnded(OrderStatus::Completed))), "{refused:?}");
+    assert_eq!((shop.status(order).await, shop.stock(mug).await), (OrderStatus::Completed, 4));
+    shop.assert_sound().await;
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_cancellation_that_meets_a_decline_that_may_be_retried_wins(pool: PgPool) {
+    let (meeting, claim) = Meeting::claimed(pool).await;
+    let shop = Arc::clone(&meeting.shop);
+    let settling = tokio::spawn(async move { settled(&shop, &claim, try_again_later()).await });
+    meeting.wait_for(1).await;
+    let cancelling = meeting.cancel();
+    meeting.wait_for(2).await;
+
+    let (shop, order, mug) = meeting.go().await;
+
+    assert_eq!(settling.await.unwrap(), Settled::Again(Duration::ZERO));
+    assert_eq!(cancelling.await.unwrap().unwrap(), OrderStatus::Cancelled);
+    assert!(claimed(&shop, order).await.is_none());
+    assert_eq!((shop.status(order).await, shop.stock(mug).await), (OrderStatus::Cancelled, 5));
+    shop.assert_sound().await;
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

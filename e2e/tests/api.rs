@@ -304,6 +304,64 @@ async fn an_order_is_cancelled_by_its_customer_until_it_has_ended(pool: PgPool) 
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
+async fn a_paid_order_is_refunded_by_an_admin_and_nobody_else(pool: PgPool) {
+    let shop = Environment::new(&pool);
+    let api = shop.api();
+    seed::admin(&pool, false).await.unwrap();
+    let admin = Caller::login(&api.url, seed::ADMIN_EMAIL, "password").await;
+    let ada = Caller::customer(&api.url, "ada").await;
+    let mug = admin.post("/products", json!({ "name": "Mug", "price": 1, "stock": 3 })).await.json["id"].clone();
+    let placed = ada.order(mug.as_str().unwrap(), 2, "pm_sim_success").await;
+    let order = format!("/orders/{}", placed.json["id"].as_str().unwrap());
+    let path = format!("{order}/refund");
+    let restock = json!({ "restock": true, "reason": " broken on arrival " });
+
+    assert_problem(&Caller::nobody(&api.url).post(&path, restock.clone()).await, 401, "token_missing");
+    assert_problem(&ada.post(&path, restock.clone()).await, 403, "admin_only");
+    assert_problem(&admin.post("/orders/7/refund", restock.clone()).await, 400, "invalid_parameter");
+    let nowhere = "/orders/01890000-0000-7000-8000-000000000000/refund";
+    assert_problem(&admin.post(nowhere, restock.clone()).await, 404, "not_found");
+    let long = "x".repeat(201);
+    for body in [json!({}), json!({ "restock": "yes" }), json!({ "restock": true, "amount": 1 }), json!([true])] {
+        assert_problem(&admin.post(&path, body).await, 400, "invalid_body");
+    }
+    for reason in ["", "  ", "\0", &long] {
+        let body = json!({ "restock": true, "reason": reason });
+        assert_problem(&admin.post(&path, body).await, 400, "invalid_body");
+    }
+    assert_problem(&admin.post(&path, restock.clone()).await, 409, "order_not_refundable");
+    assert!(!ada.get(&order).await.text.contains("refund"), "an order without one says nothing of it");
+    let worker = shop.worker();
+    ada.order_becomes(placed.json["id"].as_str().unwrap(), "COMPLETED").await;
+    drop(worker);
+
+    let asked = admin.post(&path, restock.clone()).await;
+    assert_eq!((asked.status, &asked.json["status"]), (202, &json!("COMPLETED")), "{}", asked.text);
+    let refund = &asked.json["refund"];
+    assert_eq!((&refund["status"], &refund["restock"]), (&json!("PENDING"), &json!(true)));
+    assert_eq!((&refund["reason"], &refund["refundedAt"]), (&json!("broken on arrival"), &Value::Null));
+    assert!(refund["requestedAt"].as_str().unwrap().ends_with('Z'));
+    let again = admin.post(&path, json!({ "restock": true })).await;
+    assert_eq!((again.status, &again.text), (202, &asked.text));
+    assert_eq!(ada.get(&order).await.text, asked.text);
+    assert_problem(&admin.post(&path, json!({ "restock": false })).await, 409, "refund_already_requested");
+
+    let _worker = shop.worker();
+    ada.order_becomes(placed.json["id"].as_str().unwrap(), "REFUNDED").await;
+    let done = admin.post(&path, restock).await;
+    assert_eq!((done.status, &done.json["refund"]["status"]), (200, &json!("REFUNDED")), "{}", done.text);
+    assert_eq!(ada.get(&order).await.text, done.text);
+    assert_problem(&admin.post(&path, json!({ "restock": false })).await, 409, "refund_already_requested");
+    assert_problem(&ada.post(&format!("{order}/cancel"), json!({})).await, 409, "order_already_ended");
+    assert_eq!(ada.get(&format!("/products/{}", mug.as_str().unwrap())).await.json["stock"], 3);
+    let asked_by: String = sqlx::query_scalar("SELECT u.email FROM refunds r JOIN users u ON u.id = r.requested_by")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(asked_by, seed::ADMIN_EMAIL);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
 async fn a_good_token_of_a_user_who_is_gone_is_not_good_any_more(pool: PgPool) {
     let (_api, admin, ada) = shop(&pool).await;
     let mug = admin.post("/products", json!({ "name": "Mug", "price": 1, "stock": 3 })).await.json["id"].clone();

@@ -245,6 +245,44 @@ async fn dead_jobs_are_retried_or_given_up_while_their_orders_are_open(pool: PgP
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
+async fn an_operator_refunds_a_paid_order_when_asked_twice_whether_it_is_meant(pool: PgPool) {
+    let (environment, shop) = (Environment::new(&pool), Shop::new(pool.clone()));
+    let mug = shop.product("2.50", 5).await;
+    let order = shop.order(shop.customer().await, &[(mug, 2)], "pm_sim_success").await;
+    let id = order.to_string();
+    let refund = |options: &[&str]| shopctl(&environment, &[&["orders", "refund", &id], options].concat());
+    assert_eq!(refund(&[]).status.code(), Some(2), "it has to be said what becomes of the stock");
+    assert_eq!(refund(&["--restock", "--no-restock"]).status.code(), Some(2));
+    let nobodys = ["orders", "refund", "01890000-0000-7000-8000-000000000000", "--restock", "--yes"];
+    assert_eq!(shopctl(&environment, &nobodys).status.code(), Some(3));
+    let early = refund(&["--restock", "--yes"]);
+    assert_eq!(early.status.code(), Some(5), "{}", stderr(&early));
+    assert!(stderr(&early).contains("is PENDING, only a COMPLETED one"), "{}", stderr(&early));
+    let worker = environment.worker();
+    eventually("the order is paid", async || shop.status(order).await == OrderStatus::Completed).await;
+    drop(worker);
+
+    let unsaid = refund(&["--restock"]);
+    assert_eq!(unsaid.status.code(), Some(4), "nobody was there to say yes");
+    assert!(stderr(&unsaid).contains(&format!("gives 5.00 USD of order {id} back")), "{}", stderr(&unsaid));
+    let jobs: i64 = sqlx::query_scalar("SELECT count(*) FROM jobs").fetch_one(&pool).await.unwrap();
+    assert_eq!(jobs, 1);
+    let asked = json(&refund(&["--restock", "--reason", "sorry", "--yes", "-o", "json"]));
+    assert_eq!((&asked["refund"]["status"], &asked["refund"]["reason"]), (&"PENDING".into(), &"sorry".into()));
+    let again = refund(&["--restock"]);
+    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
+    assert!(stdout(&again).contains("PENDING"), "{}", stdout(&again));
+    assert!(stderr(&again).contains("nothing was done now"), "{}", stderr(&again));
+    assert_eq!(refund(&["--no-restock", "--yes"]).status.code(), Some(5));
+    assert_eq!(shopctl(&environment, &["verify"]).status.code(), Some(0));
+
+    let _worker = environment.worker();
+    eventually("the order is refunded", async || shop.status(order).await == OrderStatus::Refunded).await;
+    assert_eq!(shop.stock(mug).await, 5);
+    assert_eq!(shopctl(&environment, &["verify"]).status.code(), Some(0));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
 async fn a_schema_that_is_behind_is_named_as_what_is_wrong(pool: PgPool) {
     let environment = Environment::new(&pool);
     let shop = Shop::new(pool.clone());

@@ -9,7 +9,8 @@ use futures::{SinkExt, StreamExt};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shop_common::db::MIGRATOR;
-use shop_common::events;
+use shop_common::verify::{self, Ledger};
+use shop_common::{events, seed};
 use shop_e2e::{Caller, flood, mug, read, slow_reader_is_dropped};
 use shop_testkit::binaries::{Api, Environment};
 use sqlx::PgPool;
@@ -112,6 +113,37 @@ async fn every_change_reaches_all_sockets_of_its_owner_on_any_api_in_order_and_n
         let data = &message["data"];
         data["id"] == bobs_order.json["id"] || data["orderId"] == bobs_order.json["id"]
     }));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn an_order_is_paid_and_refunded_and_its_owner_sees_it_on_the_socket(pool: PgPool) {
+    let shop = environment(&pool);
+    let (api, other_api, _worker) = (shop.api(), shop.api(), shop.worker());
+    let mug = mug(&pool, &api).await;
+    let admin = Caller::login(&other_api.url, seed::ADMIN_EMAIL, "password").await;
+    let ada = Caller::customer(&api.url, "ada").await;
+    let mut socket = connect(&api, &ada, "").await.unwrap();
+    let placed = ada.order(&mug, 2, "pm_sim_decline_1_then_success").await;
+    until(&mut socket, "COMPLETED").await;
+    let path = format!("/orders/{}/refund", placed.json["id"].as_str().unwrap());
+
+    let asked = admin.post(&path, json!({ "restock": false, "reason": "lost in the post" })).await;
+
+    assert_eq!(asked.status, 202, "{}", asked.text);
+    let seen = until(&mut socket, "REFUNDED").await;
+    assert_eq!(statuses(&seen), ["payment.status REFUNDED", "order.status REFUNDED"]);
+    let (payment, order) = (&seen[0]["data"], &seen[1]["data"]);
+    assert_eq!((&payment["orderId"], &payment["amount"]), (&placed.json["id"], &json!(25)));
+    assert_eq!((&payment["attempt"], &payment["error"]), (&json!(1), &Value::Null));
+    assert_eq!((&order["refund"]["status"], &order["refund"]["restock"]), (&json!("REFUNDED"), &json!(false)));
+    assert_eq!(order["refund"]["reason"], "lost in the post");
+    assert_eq!(ada.get(&format!("/products/{mug}")).await.json["stock"], 998);
+    let charges: Vec<String> =
+        sqlx::query_scalar("SELECT state FROM simulated_gateway.charges ORDER BY key").fetch_all(&pool).await.unwrap();
+    assert_eq!(charges, ["declined", "refunded"]);
+    for finding in verify::verify(&pool, Ledger::Here).await.unwrap() {
+        assert!(finding.violations.is_empty(), "{}: {:#?}", finding.meaning, finding.violations);
+    }
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

@@ -96,9 +96,13 @@ impl Shop {
         order
     }
 
-    /// The job of an order.
+    /// The job of an order, the newest one.
     pub async fn job_of(&self, order: OrderId) -> JobId {
-        sqlx::query_scalar("SELECT id FROM jobs WHERE order_id = $1").bind(order).fetch_one(&self.pool).await.unwrap()
+        sqlx::query_scalar("SELECT id FROM jobs WHERE order_id = $1 ORDER BY id DESC LIMIT 1")
+            .bind(order)
+            .fetch_one(&self.pool)
+            .await
+            .unwrap()
     }
 
     /// How far an order is.

@@ -1,4 +1,4 @@
-//! The worker daemon: claims jobs that are due, charges their payments, settles the orders.
+//! The worker daemon: claims jobs that are due, charges their payments or gives them back, settles the orders.
 //!
 //! Any number of workers may run, and any of them may die at any instant: what one had
 //! in hand, another takes up when its heartbeat is a lease old.

@@ -1,5 +1,7 @@
 //! The heart of the worker: claim, charge, settle, acknowledge.
 
+mod refund;
+
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use shop_common::id::BootId;
 use shop_common::jobs::ledger::GivenBack;
 use shop_common::jobs::queue::{Lease, Queue};
 use shop_common::jobs::retry::Backoff;
-use shop_common::jobs::{PayloadError, Token, ledger, pause};
+use shop_common::jobs::{Task, Token, ledger, pause};
 use shop_common::orders::claim::{self, Claim};
 use shop_common::orders::settle::{self, Settled, Settlement};
 use shop_common::payments::next::Policy;
@@ -47,6 +49,7 @@ pub struct Runner {
     announcer: Announcer,
     gateway: Arc<dyn PaymentGateway>,
     settlements: Grouper<Settlement, Result<Settled, Arc<CommitError>>>,
+    refunds: refund::Settling,
     boot: BootId,
     claims: AtomicU64,
     paused: AtomicBool,
@@ -95,6 +98,13 @@ impl Runner {
         let policy = Policy { backoff, max_attempts: settings.jobs.max_attempts };
         Self {
             settlements: settling(pool.clone(), queue.clone(), announcer.clone(), policy, settings.worker.concurrency),
+            refunds: refund::settling(
+                pool.clone(),
+                queue.clone(),
+                announcer.clone(),
+                backoff,
+                settings.worker.concurrency,
+            ),
             pool,
             queue,
             announcer,
@@ -271,11 +281,18 @@ impl Runner {
     }
 
     async fn handle(&self, claim: Claim) {
-        if let Err(error @ PayloadError::UnknownKind { .. }) = claim.job.parse() {
-            // A newer version's job, perhaps: a worker of that version may do it.
-            tracing::warn!(%error, "not a job for this worker");
-            return self.put_back(&claim, GivenBack::Undone).await;
+        match claim.job.task() {
+            Some(Task::Charge) => self.charge(claim).await,
+            Some(Task::Refund) => self.refund(claim).await,
+            None => {
+                // A newer version's job, perhaps: a worker of that version may do it.
+                tracing::warn!(kind = claim.job.kind, version = claim.job.version, "not a job for this worker");
+                self.put_back(&claim, GivenBack::Undone).await;
+            }
         }
+    }
+
+    async fn charge(&self, claim: Claim) {
         let started = Instant::now();
         let attempt = handler::attempt(&*self.gateway, &claim, self.limits);
         let Ok(outcome) = AssertUnwindSafe(attempt).catch_unwind().await else {
@@ -290,7 +307,7 @@ impl Runner {
             outcome,
             jitter: rand::random_range(0.0..1.0),
         };
-        let Some(settled) = self.settle(&settlement).await else {
+        let Some(settled) = hand_in(&self.settlements, &settlement).await else {
             return self.put_back(&claim, GivenBack::Crashed).await;
         };
         self.in_hand.drop(std::slice::from_ref(&claim.lease));
@@ -319,30 +336,6 @@ impl Runner {
         self.in_hand.drop(lease);
     }
 
-    /// Hands a settlement in until the database takes it: the gateway's answer is
-    /// not thrown away because PostgreSQL is away for a while. Gives nothing when the
-    /// database refuses this very settlement again and again.
-    async fn settle(&self, settlement: &Settlement) -> Option<Settled> {
-        let mut refusals = 0;
-        loop {
-            match self.settlements.submit(settlement.clone()).await {
-                Ok(Ok(settled)) => return Some(settled),
-                Ok(Err(error)) => {
-                    refusals += i32::from(error.is_refusal());
-                    if refusals >= SETTLE_REFUSALS {
-                        tracing::error!(%error, "cannot settle, putting the job back");
-                        return None;
-                    }
-                    tracing::warn!(%error, "cannot settle, trying again");
-                }
-                Err(error @ (GroupError::Full | GroupError::Lost)) => {
-                    tracing::warn!(%error, "cannot settle, trying again")
-                }
-            }
-            tokio::time::sleep(SETTLE_AGAIN).await;
-        }
-    }
-
     /// Waits until nothing is in hand.
     pub async fn finish(&self) {
         self.handlers.close();
@@ -367,6 +360,33 @@ impl Runner {
             tracing::warn!(%error, "cannot schedule released jobs, the reconciler will");
         }
         self.in_hand.drop(&leases);
+    }
+}
+
+/// Hands a settlement in until the database takes it: the gateway's answer is
+/// not thrown away because PostgreSQL is away for a while. Gives nothing when the
+/// database refuses this very settlement again and again.
+async fn hand_in<S>(settlements: &Grouper<S, Result<Settled, Arc<CommitError>>>, settlement: &S) -> Option<Settled>
+where
+    S: Clone + Send + 'static,
+{
+    let mut refusals = 0;
+    loop {
+        match settlements.submit(settlement.clone()).await {
+            Ok(Ok(settled)) => return Some(settled),
+            Ok(Err(error)) => {
+                refusals += i32::from(error.is_refusal());
+                if refusals >= SETTLE_REFUSALS {
+                    tracing::error!(%error, "cannot settle, putting the job back");
+                    return None;
+                }
+                tracing::warn!(%error, "cannot settle, trying again");
+            }
+            Err(error @ (GroupError::Full | GroupError::Lost)) => {
+                tracing::warn!(%error, "cannot settle, trying again")
+            }
+        }
+        tokio::time::sleep(SETTLE_AGAIN).await;
     }
 }
 
@@ -414,11 +434,17 @@ async fn settle_group(
             settlements.iter().map(|_| Err(Arc::clone(&error))).collect()
         }
     };
+    end_leases(queue, settlements.into_iter().map(|settlement| settlement.lease), &results).await;
+    results
+}
+
+/// Gives up the leases of what was settled: those that are to be tried again go back to the schedule.
+async fn end_leases(queue: &Queue, leases: impl Iterator<Item = Lease>, results: &[Result<Settled, Arc<CommitError>>]) {
     let (mut over, mut again) = (Vec::new(), Vec::new());
-    for (settlement, result) in settlements.into_iter().zip(&results) {
+    for (lease, result) in leases.zip(results) {
         match result {
-            Ok(Settled::Again(delay)) => again.push((settlement.lease, *delay)),
-            Ok(Settled::Ended(_) | Settled::Buried | Settled::Fenced) => over.push(settlement.lease),
+            Ok(Settled::Again(delay)) => again.push((lease, *delay)),
+            Ok(Settled::Ended(_) | Settled::Buried | Settled::Fenced) => over.push(lease),
             Err(_) => {}
         }
     }
@@ -427,5 +453,4 @@ async fn settle_group(
         tracing::warn!(%error, "Redis did not take the settlement");
     }
     chaos::step("ack.after");
-    results
 }

@@ -46,7 +46,7 @@ Examples:
   shopctl jobs resume")]
     Resume(ShopArgs),
 
-    /// Dead jobs whose orders are still open: list them, try them again, or give them up
+    /// Dead jobs whose orders are still open or to be refunded: list them, try them again, or give them up
     #[command(
         subcommand,
         after_help = "\
@@ -151,8 +151,9 @@ Examples:
 
     /// Schedule dead jobs again
     ///
-    /// Only jobs whose orders are open, and all that are named or none. A job that
-    /// has reached a limit (attempts, crashes, age) is voided and not charged.
+    /// Only jobs whose orders are open or to be refunded, and all that are named or none.
+    /// A job that has reached a limit (attempts, crashes, age) is voided and not charged;
+    /// one that refunds is tried again, whatever it has been through.
     #[command(after_help = "\
 Examples:
   shopctl jobs dead retry 01890000-0000-7000-8000-000000000000
@@ -163,6 +164,7 @@ Examples:
     ///
     /// The workers void the payments. An order has then FAILED and its stock is
     /// back, or it is COMPLETED, if the gateway says that it was charged already.
+    /// A refund is owed and cannot be given up: --all passes it over.
     #[command(after_help = "\
 Examples:
   shopctl jobs dead discard --all --dry-run

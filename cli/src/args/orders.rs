@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use shop_common::id::OrderId;
+use shop_common::reason::Reason;
 
 use super::ShopArgs;
 
@@ -20,6 +21,45 @@ Examples:
   shopctl orders watch 01890000-0000-7000-8000-000000000000
   shopctl orders watch --all -o json | jq -r '.data.status'")]
     Watch(OrdersWatchArgs),
+
+    /// Give the whole of a paid order back
+    ///
+    /// Only of a COMPLETED order. The refund is written down with a job; the workers ask
+    /// the gateway until it has given the money back, once, and the order is REFUNDED
+    /// then. Say whether its pieces go back into stock. To ask again with the same
+    /// choice changes nothing; there is no way back.
+    #[command(after_help = "\
+Examples:
+  shopctl orders refund 01890000-0000-7000-8000-000000000000 --restock
+  shopctl orders refund 01890000-0000-7000-8000-000000000000 --no-restock --reason 'broken on arrival' --yes")]
+    Refund(OrdersRefundArgs),
+}
+
+/// Options of `shopctl orders refund`.
+#[derive(Debug, Args)]
+pub(crate) struct OrdersRefundArgs {
+    #[command(flatten)]
+    pub(crate) shop: ShopArgs,
+
+    /// Which order, whoever's it is
+    #[arg(value_name = "ORDER")]
+    pub(crate) order: OrderId,
+
+    /// Put its pieces back into stock
+    #[arg(long, required_unless_present = "no_restock", conflicts_with = "no_restock")]
+    pub(crate) restock: bool,
+
+    /// Leave the stock as it is: the pieces do not come back, or not fit to be sold
+    #[arg(long)]
+    pub(crate) no_restock: bool,
+
+    /// Why, in a few words; the customer sees it with the order
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<Reason>,
+
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// Options of `shopctl orders watch`.

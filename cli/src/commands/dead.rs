@@ -93,10 +93,11 @@ fn print(format: Format, jobs: &[JobId], ending: Ending) -> Result<(), Failure> 
 fn failure(error: ReviveError, nothing: &str) -> Failure {
     match error {
         ReviveError::Unknown(_) => Failure::new(Exit::NotFound, error),
-        ReviveError::NotDead { .. } | ReviveError::OrderEnded { .. } | ReviveError::TwoLive => {
-            Failure::new(Exit::Conflict, format!("{error}{nothing}"))
-                .next("`shopctl jobs dead list` shows those that can be retried or discarded")
-        }
+        ReviveError::NotDead { .. }
+        | ReviveError::OrderEnded { .. }
+        | ReviveError::Refund(_)
+        | ReviveError::TwoLive => Failure::new(Exit::Conflict, format!("{error}{nothing}"))
+            .next("`shopctl jobs dead list` shows those that can be retried or discarded"),
         ReviveError::Database(error) => database(error),
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod pause;
 pub(crate) mod payments;
 mod preflight;
 pub(crate) mod reconcile;
+pub(crate) mod refund;
 pub(crate) mod services;
 pub(crate) mod status;
 pub(crate) mod stock;

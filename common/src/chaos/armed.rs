@@ -6,7 +6,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use super::{Bug, CANCELLATION, PLACEMENT, WORKER};
+use super::{Bug, CANCELLATION, PLACEMENT, REFUND, WORKER};
 
 static PLANTED: OnceLock<Bug> = OnceLock::new();
 
@@ -25,7 +25,7 @@ pub enum ChaosError {
 }
 
 fn steps() -> impl Iterator<Item = &'static str> {
-    PLACEMENT.into_iter().chain(CANCELLATION).chain(WORKER)
+    PLACEMENT.into_iter().chain(CANCELLATION).chain(REFUND).chain(WORKER)
 }
 
 /// Reads `SHOP_BREAK` (a bug's name) and `FAILPOINTS` (`step=actions;…`, see [`fail::cfg`]), once and for

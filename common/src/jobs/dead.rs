@@ -1,26 +1,37 @@
 //! Dead jobs: those that need an operator, and what an operator can do about them.
 //!
 //! Most dead jobs are a normal end: the payment was declined or voided and the order has
-//! failed. One whose order is still open has stopped in the middle.
+//! failed. One whose order is still open has stopped in the middle, and so has one whose refund is not done.
 
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool, QueryBuilder};
 use uuid::Uuid;
 
-use super::JobState;
 use super::ledger::JobRecord;
+use super::{JobState, RefundPayment};
 use crate::db::Ending;
 use crate::id::{JobId, OrderId};
 use crate::orders::status::OrderStatus;
 use crate::reason::Reason;
 
-/// The open orders that have no live job, each with the job that died last. There are few of them among
-/// very many dead jobs.
-const NEEDS_OPERATOR: &str = "orders o CROSS JOIN LATERAL (
-         SELECT * FROM jobs WHERE order_id = o.id AND state = 'dead' ORDER BY id DESC LIMIT 1
+/// The orders that are open or to be refunded and have no live job, each with the job that died last of those that
+/// do this. There are few of them among very many dead jobs.
+const NEEDS_OPERATOR: &str = "(
+         SELECT id, false AS is_refund FROM orders WHERE status IN ('PENDING', 'PROCESSING')
+         UNION ALL SELECT order_id, true FROM refunds WHERE refunded_at IS NULL
+     ) unfinished JOIN orders o USING (id) CROSS JOIN LATERAL (
+         SELECT * FROM jobs
+         WHERE order_id = o.id AND state = 'dead' AND (kind = 'refund_payment') = unfinished.is_refund
+         ORDER BY id DESC LIMIT 1
      ) j
-     WHERE o.status IN ('PENDING', 'PROCESSING') AND NOT EXISTS (
+     WHERE NOT EXISTS (
          SELECT FROM jobs live WHERE live.order_id = o.id AND live.state IN ('scheduled', 'running'))";
+
+/// Whether a job `j` of an order `o` has not done its duty yet.
+const UNFINISHED: &str = "CASE j.kind
+         WHEN 'refund_payment' THEN EXISTS (
+             SELECT FROM refunds r WHERE r.order_id = o.id AND r.refunded_at IS NULL)
+         ELSE o.status IN ('PENDING', 'PROCESSING') END";
 
 /// Jobs of one transaction.
 const PAGE: i64 = 1000;
@@ -72,7 +83,8 @@ pub enum Chosen {
 /// What they are brought back for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose<'a> {
-    /// To be tried again. A job that has reached a limit (attempts, crashes, age) is voided all the same.
+    /// To be tried again. A job that has reached a limit (attempts, crashes, age) is voided all the same; the crashes
+    /// of a refund are forgotten.
     Retry,
     /// To give the order up: it fails if the gateway says that its key is void, and is completed if it was charged already.
     GiveUp(&'a Reason),
@@ -92,6 +104,9 @@ pub enum ReviveError {
         /// What it is instead.
         state: JobState,
     },
+    /// It is a refund, and a refund is not given up.
+    #[error("job {0} gives money back that is owed: it can be retried, and not given up")]
+    Refund(JobId),
     /// It has done its duty.
     #[error("job {job} is at its end: its order is {}", .order.as_str())]
     OrderEnded {
@@ -117,7 +132,7 @@ impl From<sqlx::Error> for ReviveError {
     }
 }
 
-/// Schedules dead jobs whose orders are open. Adds to `revived` those that are (or would be) due now, for the schedule in Redis.
+/// Schedules dead jobs whose orders are open, or are to be refunded. Adds to `revived` those that are (or would be) due now, for the schedule in Redis.
 ///
 /// # Errors
 /// When one that was named cannot be brought back: then none is. When the database refuses; of all, those in
@@ -132,7 +147,7 @@ pub async fn revive(
     match chosen {
         Chosen::These(jobs) => {
             let mut transaction = pool.begin().await?;
-            check(&mut transaction, jobs).await?;
+            check(&mut transaction, jobs, purpose).await?;
             let scheduled = schedule(&mut transaction, jobs, purpose).await?;
             ending.end(transaction).await?;
             revived.extend(scheduled);
@@ -166,31 +181,38 @@ async fn revive_all(
     }
 }
 
-async fn check(connection: &mut PgConnection, jobs: &[JobId]) -> Result<(), ReviveError> {
+async fn check(connection: &mut PgConnection, jobs: &[JobId], purpose: Purpose<'_>) -> Result<(), ReviveError> {
     let rows = lock(connection, jobs).await?;
     for &job in jobs {
-        match rows.iter().find(|(id, ..)| *id == job) {
+        match rows.iter().find(|row| row.id == job) {
             None => return Err(ReviveError::Unknown(job)),
-            Some((_, state, _)) if *state != JobState::Dead => return Err(ReviveError::NotDead { job, state: *state }),
-            Some((_, _, order)) if !order.is_open() => return Err(ReviveError::OrderEnded { job, order: *order }),
+            Some(row) if row.state != JobState::Dead => return Err(ReviveError::NotDead { job, state: row.state }),
+            Some(row) if !row.unfinished => return Err(ReviveError::OrderEnded { job, order: row.order }),
+            Some(row) if row.kind == RefundPayment::KIND && purpose != Purpose::Retry => {
+                return Err(ReviveError::Refund(job));
+            }
             Some(_) => {}
         }
     }
     Ok(())
 }
 
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: JobId,
+    kind: String,
+    state: JobState,
+    #[sqlx(rename = "status")]
+    order: OrderStatus,
+    unfinished: bool,
+}
+
 /// Locks jobs and their orders, row by row in the order of the jobs, as a settlement does.
-async fn lock(
-    connection: &mut PgConnection,
-    jobs: &[JobId],
-) -> Result<Vec<(JobId, JobState, OrderStatus)>, sqlx::Error> {
-    sqlx::query_as(
-        "SELECT j.id, j.state, o.status FROM jobs j JOIN orders o ON o.id = j.order_id
-         WHERE j.id = ANY($1) ORDER BY j.id FOR NO KEY UPDATE OF j, o",
-    )
-    .bind(jobs)
-    .fetch_all(connection)
-    .await
+async fn lock(connection: &mut PgConnection, jobs: &[JobId]) -> Result<Vec<Row>, sqlx::Error> {
+    let mut query = QueryBuilder::new("SELECT j.id, j.kind, j.state, o.status, ");
+    query.push(UNFINISHED).push(" AS unfinished FROM jobs j JOIN orders o ON o.id = j.order_id WHERE j.id = ANY(");
+    query.push_bind(jobs).push(") ORDER BY j.id FOR NO KEY UPDATE OF j, o");
+    query.build_query_as().fetch_all(connection).await
 }
 
 async fn schedule(
@@ -202,14 +224,14 @@ async fn schedule(
         Purpose::Retry => None,
         Purpose::GiveUp(reason) => Some(reason.as_str()),
     };
-    sqlx::query_scalar(
-        "UPDATE jobs j SET state = 'scheduled', run_at = now(), give_up = $2, updated_at = now()
-         FROM orders o
-         WHERE j.id = ANY($1) AND j.state = 'dead' AND o.id = j.order_id AND o.status IN ('PENDING', 'PROCESSING')
-         RETURNING j.id",
-    )
-    .bind(jobs)
-    .bind(give_up)
-    .fetch_all(connection)
-    .await
+    let mut query = QueryBuilder::new("UPDATE jobs j SET state = 'scheduled', run_at = now(), give_up = ");
+    query.push_bind(give_up);
+    // What has crashed is what was not given back.
+    query.push(", retries = CASE WHEN j.kind = 'refund_payment' THEN j.claims ELSE j.retries END, updated_at = now()");
+    query.push(" FROM orders o WHERE o.id = j.order_id AND j.state = 'dead' AND j.id = ANY(").push_bind(jobs);
+    query.push(") AND ").push(UNFINISHED);
+    if give_up.is_some() {
+        query.push(" AND j.kind <> 'refund_payment'");
+    }
+    query.push(" RETURNING j.id").build_query_scalar().fetch_all(connection).await
 }

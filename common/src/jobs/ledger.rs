@@ -7,8 +7,8 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgPool, QueryBuilder};
 
 use super::queue::Lease;
-use super::{ChargePayment, JobState, PayloadError, Token, workers};
-use crate::id::{BootId, JobId, OrderId};
+use super::{ChargePayment, JobState, PayloadError, RefundPayment, Task, Token, workers};
+use crate::id::{BootId, JobId, OrderId, PaymentId};
 use crate::time::{self, Timestamp};
 
 /// How early a job may be taken: the clocks of Redis and PostgreSQL differ a little.
@@ -44,12 +44,21 @@ pub struct TakenJob {
 }
 
 impl TakenJob {
-    /// Reads what is to be done.
+    /// What is to be done. Nothing if the kind or its version is none that this program knows.
+    pub fn task(&self) -> Option<Task> {
+        Task::of(&self.kind, self.version)
+    }
+
+    /// Reads to which payment it is to be done.
     ///
     /// # Errors
     /// When the kind or the version is none that this program knows, or the payload is not what they say.
-    pub fn parse(&self) -> Result<ChargePayment, PayloadError> {
-        ChargePayment::parse(&self.kind, self.version, &self.payload)
+    pub fn parse(&self) -> Result<PaymentId, PayloadError> {
+        let Self { kind, version, payload, .. } = self;
+        match self.task() {
+            Some(Task::Refund) => RefundPayment::parse(kind, *version, payload).map(|refund| refund.payment_id),
+            Some(Task::Charge) | None => ChargePayment::parse(kind, *version, payload).map(|charge| charge.payment_id),
+        }
     }
 
     /// Claims before this one after which nobody gave the job back: the worker died, or the handler panicked.
@@ -283,7 +292,7 @@ pub async fn list(pool: &PgPool, filter: &JobFilter, limit: u32) -> Result<Vec<J
     query.build_query_as().fetch_all(pool).await
 }
 
-/// A job and what came of its claims.
+/// A job and what came of its claims. Those of a refund are not recorded one by one.
 ///
 /// # Errors
 /// When the database refuses.
@@ -291,6 +300,9 @@ pub async fn find(pool: &PgPool, id: JobId) -> Result<Option<(JobRecord, Vec<Att
     let job: Option<JobRecord> =
         sqlx::query_as("SELECT * FROM jobs WHERE id = $1").bind(id).fetch_optional(pool).await?;
     let Some(job) = job else { return Ok(None) };
+    if job.kind == RefundPayment::KIND {
+        return Ok(Some((job, Vec::new())));
+    }
     let attempts = sqlx::query_as(
         "SELECT a.claim, a.charge_key, a.outcome, a.code, a.created_at
          FROM payment_attempts a JOIN payments p ON p.id = a.payment_id WHERE p.order_id = $1 ORDER BY a.claim",

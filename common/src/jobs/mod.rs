@@ -78,6 +78,34 @@ pub struct ChargePayment {
     pub payment_id: PaymentId,
 }
 
+/// What the job that gives a captured payment back needs to know. Stored as [`ChargePayment`] is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RefundPayment {
+    /// Which payment.
+    pub payment_id: PaymentId,
+}
+
+/// What a job does with the payment of its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// [`ChargePayment`].
+    Charge,
+    /// [`RefundPayment`].
+    Refund,
+}
+
+impl Task {
+    /// What a job of this kind and version does. Nothing if this program does not know it.
+    pub fn of(kind: &str, version: i16) -> Option<Self> {
+        match (kind, version) {
+            (ChargePayment::KIND, ChargePayment::VERSION) => Some(Self::Charge),
+            (RefundPayment::KIND, RefundPayment::VERSION) => Some(Self::Refund),
+            _ => None,
+        }
+    }
+}
+
 /// Why a job's payload cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum PayloadError {
@@ -117,6 +145,29 @@ impl ChargePayment {
     }
 }
 
+impl RefundPayment {
+    /// The kind of the job.
+    pub const KIND: &'static str = "refund_payment";
+    /// The version of the payload.
+    pub const VERSION: i16 = 1;
+
+    /// As it is stored.
+    pub fn payload(&self) -> Value {
+        serde_json::json!({ "paymentId": self.payment_id })
+    }
+
+    /// Reads what is stored.
+    ///
+    /// # Errors
+    /// When the kind, the version or the payload is another one.
+    pub fn parse(kind: &str, version: i16, payload: &Value) -> Result<Self, PayloadError> {
+        if (kind, version) != (Self::KIND, Self::VERSION) {
+            return Err(PayloadError::UnknownKind { kind: kind.to_owned(), version });
+        }
+        Ok(Self::deserialize(payload)?)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,10 +177,23 @@ mod tests {
         let job = ChargePayment { payment_id: PaymentId::new() };
 
         assert_eq!(ChargePayment::parse(ChargePayment::KIND, 1, &job.payload()).unwrap(), job);
+        let refund = RefundPayment { payment_id: job.payment_id };
+        assert_eq!(RefundPayment::parse(RefundPayment::KIND, 1, &refund.payload()).unwrap(), refund);
+        assert!(ChargePayment::parse(RefundPayment::KIND, 1, &refund.payload()).is_err());
+        assert!(RefundPayment::parse(ChargePayment::KIND, 1, &job.payload()).is_err());
         assert!(matches!(ChargePayment::parse("other", 1, &job.payload()), Err(PayloadError::UnknownKind { .. })));
         assert!(matches!(
             ChargePayment::parse(ChargePayment::KIND, 1, &serde_json::json!({"paymentId": 7})),
             Err(PayloadError::Unreadable(_))
         ));
+    }
+
+    #[test]
+    fn a_kind_or_version_that_is_not_known_is_no_task() {
+        assert_eq!(Task::of("charge_payment", 1), Some(Task::Charge));
+        assert_eq!(Task::of("refund_payment", 1), Some(Task::Refund));
+        for (kind, version) in [("charge_payment", 2), ("refund_payment", 0), ("other", 1)] {
+            assert_eq!(Task::of(kind, version), None);
+        }
     }
 }

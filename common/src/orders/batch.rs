@@ -96,6 +96,7 @@ impl Batch {
                     product,
                 })
                 .collect(),
+            refund: None,
         };
         self.payments.push(PaymentId::new());
         self.jobs.push(JobId::new());

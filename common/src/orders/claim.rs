@@ -1,4 +1,7 @@
 //! Claiming: a worker takes up the payments of orders, in one transaction.
+//!
+//! Only a job that charges opens a key and moves its order. One that refunds finds its payment
+//! charged and leaves it so until the gateway has answered.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,10 +13,11 @@ use crate::events::{self, Announcer, EventKind, NewEvent};
 use crate::id::{BootId, JobId, OrderId, PaymentId, UserId};
 use crate::jobs::ledger::{self, TakenJob};
 use crate::jobs::queue::Lease;
+use crate::jobs::{ChargePayment, Task};
 use crate::money::{Currency, Money};
 use crate::payments::{ChargeKey, PaymentMethod};
 
-/// A payment that is ours to charge.
+/// A payment that is ours to charge, or to give back.
 #[derive(Debug, Clone)]
 pub struct Claim {
     /// The job and the proof that it is ours.
@@ -22,7 +26,7 @@ pub struct Claim {
     pub job: TakenJob,
     /// The payment.
     pub payment: PaymentId,
-    /// The key to charge it with.
+    /// The key to charge it with, or that it was charged with.
     pub key: ChargeKey,
     /// How much.
     pub amount: Money,
@@ -31,6 +35,9 @@ pub struct Claim {
     /// How.
     pub method: PaymentMethod,
 }
+
+/// Why a refund's job is buried before the gateway is asked.
+const NOTHING_TO_REFUND: &str = "the payment is not completed, or nobody has asked for its refund";
 
 #[derive(sqlx::FromRow)]
 struct PaymentRow {
@@ -42,8 +49,11 @@ struct PaymentRow {
     method: PaymentMethod,
 }
 
-/// Takes the leased jobs that may be taken. Their payments get an open key, so that from
+/// Takes the leased jobs that may be taken. The payments to be charged get an open key, so that from
 /// here on nobody releases their stock without asking the gateway; their orders are being processed.
+///
+/// A job whose payment is not where it would have to be is buried. One of an unknown kind is given as it
+/// is, and nothing else is touched: it is for a newer worker.
 ///
 /// # Errors
 /// When the database refuses. Jobs that were taken although the answer got lost are given
@@ -57,7 +67,7 @@ pub async fn claim(
 ) -> Result<Vec<Claim>, CommitError> {
     let mut transaction = pool.begin().await.map_err(CommitError::RolledBack)?;
     let jobs = ledger::take(&mut transaction, leases, boot, lease).await.map_err(CommitError::RolledBack)?;
-    let (payments, events, id) = open(&mut transaction, &jobs).await.map_err(CommitError::RolledBack)?;
+    let (payments, events, id) = take_up(&mut transaction, &jobs).await.map_err(CommitError::RolledBack)?;
     db::commit(pool, transaction, id, &Taken(&jobs)).await?;
     announcer.announce(&events);
 
@@ -92,38 +102,35 @@ impl Witness for Taken<'_> {
     }
 }
 
-async fn open(
+/// Takes up the payments of jobs, and gives them with what is told of it. The events are appended last.
+async fn take_up(
     connection: &mut PgConnection,
     jobs: &[TakenJob],
 ) -> Result<(Vec<PaymentRow>, Vec<NewEvent>, TransactionId), sqlx::Error> {
-    let orders: Vec<OrderId> = jobs.iter().map(|job| job.order_id).collect();
-    let moved: Vec<(OrderId, UserId)> = sqlx::query_as(
-        "WITH locked AS (
-             SELECT id FROM orders WHERE id = ANY($1) AND status = 'PENDING' ORDER BY id FOR NO KEY UPDATE
-         )
-         UPDATE orders o SET status = 'PROCESSING', updated_at = now() FROM locked WHERE o.id = locked.id
-         RETURNING o.id, o.user_id",
-    )
-    .bind(&orders)
-    .fetch_all(&mut *connection)
-    .await?;
-    let payments: Vec<PaymentRow> = sqlx::query_as(
-        "WITH locked AS (
-             SELECT id FROM payments WHERE order_id = ANY($1) AND status = 'PENDING' ORDER BY id FOR NO KEY UPDATE
-         )
-         UPDATE payments p SET open_key = p.id || ':' || p.charge_no, updated_at = now()
-         FROM locked WHERE p.id = locked.id
-         RETURNING p.id, p.order_id, p.charge_no, p.amount_minor, p.currency, p.method",
-    )
-    .bind(&orders)
-    .fetch_all(&mut *connection)
-    .await?;
-    let closed: Vec<JobId> = jobs
+    let charges: Vec<&TakenJob> = jobs.iter().filter(|job| job.kind == ChargePayment::KIND).collect();
+    let refunds: Vec<&TakenJob> = jobs.iter().filter(|job| job.task() == Some(Task::Refund)).collect();
+    let unknown: Vec<OrderId> = jobs
         .iter()
-        .filter(|job| !payments.iter().any(|payment| payment.order_id == job.order_id))
-        .map(|job| job.id)
+        .filter(|job| job.kind != ChargePayment::KIND && job.task().is_none())
+        .map(|job| job.order_id)
         .collect();
-    ledger::bury(connection, &closed, "the payment is not pending").await?;
+    let mut payments = Vec::new();
+    let mut moved = Vec::new();
+    if !charges.is_empty() {
+        let orders = orders_of(&charges);
+        moved = process(connection, &orders).await?;
+        let open = open(connection, &orders).await?;
+        ledger::bury(connection, &without(&charges, &open), "the payment is not pending").await?;
+        payments.extend(open);
+    }
+    if !refunds.is_empty() {
+        let charged = to_be_refunded(connection, &orders_of(&refunds)).await?;
+        ledger::bury(connection, &without(&refunds, &charged), NOTHING_TO_REFUND).await?;
+        payments.extend(charged);
+    }
+    if !unknown.is_empty() {
+        payments.extend(as_they_are(connection, &unknown).await?);
+    }
     let id = sqlx::query_scalar("SELECT pg_current_xact_id()::text::bigint").fetch_one(&mut *connection).await?;
     let events: Vec<NewEvent> = moved
         .into_iter()
@@ -136,4 +143,65 @@ async fn open(
         .collect();
     events::append(connection, &events).await?;
     Ok((payments, events, id))
+}
+
+fn orders_of(jobs: &[&TakenJob]) -> Vec<OrderId> {
+    jobs.iter().map(|job| job.order_id).collect()
+}
+
+/// The jobs whose order is none of these payments'.
+fn without(jobs: &[&TakenJob], payments: &[PaymentRow]) -> Vec<JobId> {
+    let has_payment = |job: &TakenJob| payments.iter().any(|payment| payment.order_id == job.order_id);
+    jobs.iter().filter(|job| !has_payment(job)).map(|job| job.id).collect()
+}
+
+/// Orders that were not being processed yet, and whose they are.
+async fn process(connection: &mut PgConnection, orders: &[OrderId]) -> Result<Vec<(OrderId, UserId)>, sqlx::Error> {
+    sqlx::query_as(
+        "WITH locked AS (
+             SELECT id FROM orders WHERE id = ANY($1) AND status = 'PENDING' ORDER BY id FOR NO KEY UPDATE
+         )
+         UPDATE orders o SET status = 'PROCESSING', updated_at = now() FROM locked WHERE o.id = locked.id
+         RETURNING o.id, o.user_id",
+    )
+    .bind(orders)
+    .fetch_all(connection)
+    .await
+}
+
+/// Opens the keys of payments that are to be charged.
+async fn open(connection: &mut PgConnection, orders: &[OrderId]) -> Result<Vec<PaymentRow>, sqlx::Error> {
+    sqlx::query_as(
+        "WITH locked AS (
+             SELECT id FROM payments WHERE order_id = ANY($1) AND status = 'PENDING' ORDER BY id FOR NO KEY UPDATE
+         )
+         UPDATE payments p SET open_key = p.id || ':' || p.charge_no, updated_at = now()
+         FROM locked WHERE p.id = locked.id
+         RETURNING p.id, p.order_id, p.charge_no, p.amount_minor, p.currency, p.method",
+    )
+    .bind(orders)
+    .fetch_all(connection)
+    .await
+}
+
+/// Payments that are charged and to be given back. They are not locked: only the settlement of this very
+/// job can move them on.
+async fn to_be_refunded(connection: &mut PgConnection, orders: &[OrderId]) -> Result<Vec<PaymentRow>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT p.id, p.order_id, p.charge_no, p.amount_minor, p.currency, p.method
+         FROM payments p JOIN refunds r ON r.payment_id = p.id AND r.refunded_at IS NULL
+         WHERE p.order_id = ANY($1) AND p.status = 'COMPLETED'",
+    )
+    .bind(orders)
+    .fetch_all(connection)
+    .await
+}
+
+async fn as_they_are(connection: &mut PgConnection, orders: &[OrderId]) -> Result<Vec<PaymentRow>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT id, order_id, charge_no, amount_minor, currency, method FROM payments WHERE order_id = ANY($1)",
+    )
+    .bind(orders)
+    .fetch_all(connection)
+    .await
 }

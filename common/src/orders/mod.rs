@@ -8,6 +8,7 @@ pub mod idempotency;
 pub mod news;
 pub mod place;
 pub mod queries;
+pub mod refund;
 pub mod settle;
 mod shelf;
 pub mod status;
@@ -24,6 +25,7 @@ use crate::money::{Currency, Money};
 use crate::payments::PaymentMethod;
 use crate::products::Product;
 use crate::time::{self, Timestamp};
+use refund::Refund;
 use status::OrderStatus;
 
 /// An order as its customer sees it.
@@ -48,6 +50,9 @@ pub struct Order {
     pub updated_at: Timestamp,
     /// What was ordered.
     pub order_items: Vec<OrderItem>,
+    /// Its refund, if one was asked for. Lists leave it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refund: Option<Refund>,
 }
 
 /// A line of an order.

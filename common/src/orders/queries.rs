@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder};
 
+use super::refund::Refund;
 use super::status::OrderStatus;
 use super::{Order, OrderItem};
 use crate::id::{OrderId, OrderItemId, UserId};
@@ -14,6 +15,7 @@ use crate::pagination::total::{self, Total};
 use crate::pagination::{Column, Page, PageRequest};
 use crate::payments::PaymentMethod;
 use crate::products::Product;
+use crate::reason::Reason;
 use crate::time::Timestamp;
 
 /// Which orders are listed: those of one user that pass all that is given.
@@ -124,6 +126,24 @@ pub struct OrderRow {
     payment_method: PaymentMethod,
     created_at: Timestamp,
     updated_at: Timestamp,
+    #[sqlx(flatten)]
+    refund: RefundRow,
+}
+
+/// What of an order's refund was read: nothing where there is none, and in lists, which do not look for it.
+#[derive(Default, sqlx::FromRow)]
+#[sqlx(default)]
+struct RefundRow {
+    restock: Option<bool>,
+    reason: Option<Reason>,
+    requested_at: Option<Timestamp>,
+    refunded_at: Option<Timestamp>,
+}
+
+impl RefundRow {
+    fn refund(self) -> Option<Refund> {
+        Some(Refund::new(self.restock?, self.reason, self.requested_at?, self.refunded_at))
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -169,8 +189,9 @@ pub async fn list(
 pub async fn find(pool: &PgPool, owner: UserId, id: OrderId) -> Result<Option<Order>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
     let rows = sqlx::query_as(
-        "SELECT id, status, total_minor, currency, payment_method, created_at, updated_at
-         FROM orders WHERE id = $1 AND user_id = $2",
+        "SELECT o.id, o.status, o.total_minor, o.currency, o.payment_method, o.created_at, o.updated_at,
+                r.restock, r.reason, r.requested_at, r.refunded_at
+         FROM orders o LEFT JOIN refunds r ON r.order_id = o.id WHERE o.id = $1 AND o.user_id = $2",
     )
     .bind(id)
     .bind(owner)
@@ -179,11 +200,21 @@ pub async fn find(pool: &PgPool, owner: UserId, id: OrderId) -> Result<Option<Or
     Ok(with_items(&mut connection, rows).await?.pop())
 }
 
+/// The order, whoever's it is.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn find_of_anybody(pool: &PgPool, id: OrderId) -> Result<Option<Order>, sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    Ok(find_all(&mut connection, &[id]).await?.pop())
+}
+
 /// Those orders, whoever's they are, in no particular order.
 pub(super) async fn find_all(connection: &mut PgConnection, ids: &[OrderId]) -> Result<Vec<Order>, sqlx::Error> {
     let rows = sqlx::query_as(
-        "SELECT id, status, total_minor, currency, payment_method, created_at, updated_at
-         FROM orders WHERE id = ANY($1)",
+        "SELECT o.id, o.status, o.total_minor, o.currency, o.payment_method, o.created_at, o.updated_at,
+                r.restock, r.reason, r.requested_at, r.refunded_at
+         FROM orders o LEFT JOIN refunds r ON r.order_id = o.id WHERE o.id = ANY($1)",
     )
     .bind(ids)
     .fetch_all(&mut *connection)
@@ -225,6 +256,7 @@ async fn with_items(connection: &mut PgConnection, rows: Vec<OrderRow>) -> Resul
             created_at: row.created_at,
             updated_at: row.updated_at,
             order_items: by_order.remove(&row.id).unwrap_or_default(),
+            refund: row.refund.refund(),
         })
         .collect())
 }

@@ -304,6 +304,14 @@ pub async fn payments(pool: &PgPool, ids: &[PaymentId]) -> Result<Vec<BookedPaym
         .await
 }
 
+/// Whether somebody has asked for the refund of a payment, done or not. That is written before the gateway is asked.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn is_to_be_refunded(pool: &PgPool, payment: PaymentId) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT FROM refunds WHERE payment_id = $1)").bind(payment).fetch_one(pool).await
+}
+
 /// Payments that were charged, in the order of their ids: those after one and before another, but for some.
 ///
 /// # Errors

@@ -107,10 +107,13 @@ pub struct CapturedCharge {
 #[error("{}", audit::GATEWAY_AWAY)]
 pub struct Unreachable;
 
+/// The code with which a gateway declines the key of a charge that was given back.
+pub const REFUNDED: &str = "refunded";
+
 /// A payment gateway.
 #[async_trait]
 pub trait PaymentGateway: Send + Sync + 'static {
-    /// Charges. The same key again gives the same charge; one that was given back is declined for good, as `refunded`.
+    /// Charges. The same key again gives the same charge; one that was given back is declined for good, as [`REFUNDED`].
     async fn charge(&self, charge: &Charge) -> ChargeOutcome;
 
     /// What became of a key.

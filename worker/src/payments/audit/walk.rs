@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{AuditError, Auditor, patiently};
-use crate::payments::gateway::{CapturedCharge, ChargeOutcome, Lookup, RefundOutcome, Unreachable};
+use crate::payments::gateway::{CapturedCharge, ChargeOutcome, Lookup, REFUNDED, RefundOutcome, Unreachable};
 
 /// Charges and payments that are looked at together.
 const PAGE: u32 = 500;
@@ -140,6 +140,7 @@ impl<'a> Walk<'a> {
         };
         for charge in charges {
             match verdict(charge, payment, paid_with) {
+                Verdict::Fine if self.is_kept(charge, payment).await? => self.report(charge, Kind::Forgotten).await?,
                 Verdict::Fine => {}
                 Verdict::Report(kind) => self.report(charge, kind).await?,
                 Verdict::Refund(kind) if self.refunds >= self.auditor.refunds_at_most => {
@@ -158,13 +159,20 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Whether the gateway has the charge that a payment was paid with; if not, that is reported.
+    /// Whether the gateway has the charge that a payment was paid with; if not, that is reported, unless the shop
+    /// itself has asked for it to be given back.
     /// The page is older than the payment perhaps, so the gateway is asked for that very key.
     async fn is_captured(&self, payment: &BookedPayment) -> Result<bool, AuditError> {
         match self.asked(self.auditor.gateway.lookup(&payment.key())).await? {
             Lookup::Unknown => Err(Unreachable.into()),
             Lookup::Found(ChargeOutcome::Approved { reference }) if Some(&reference) == payment.reference.as_ref() => {
                 Ok(true)
+            }
+            // The refund is looked for after the gateway was asked: whoever gave the money back had it written before.
+            Lookup::Found(ChargeOutcome::Declined { code, .. })
+                if code == REFUNDED && patiently(audit::is_to_be_refunded(self.pool(), payment.id)).await? =>
+            {
+                Ok(false)
             }
             Lookup::Found(_) | Lookup::NotFound => {
                 let finding = Finding {
@@ -177,6 +185,22 @@ impl<'a> Walk<'a> {
                 self.tell(&finding).await?;
                 Ok(false)
             }
+        }
+    }
+
+    /// Whether the gateway still has a charge of which it has told the shop that it was given back. The page is older
+    /// than the refund perhaps, so it is asked for that very key.
+    async fn is_kept(&self, charge: &CapturedCharge, payment: Option<&BookedPayment>) -> Result<bool, AuditError> {
+        let given_back = payment.is_some_and(|payment| {
+            payment.status == PaymentStatus::Refunded && payment.key() == charge.key && !charge.refunded
+        });
+        if !given_back {
+            return Ok(false);
+        }
+        match self.asked(self.auditor.gateway.lookup(&charge.key)).await? {
+            Lookup::Unknown => Err(Unreachable.into()),
+            Lookup::Found(found) => Ok(matches!(found, ChargeOutcome::Approved { .. })),
+            Lookup::NotFound => Ok(false),
         }
     }
 
