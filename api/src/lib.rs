@@ -6,6 +6,7 @@
 mod auth;
 mod body;
 mod catchers;
+mod client_address;
 mod db;
 mod error;
 mod health;
@@ -36,6 +37,7 @@ use crate::auth::revocation::{self, Revocations};
 use crate::auth::tickets::TicketTime;
 use crate::auth::tokens::{TokenError, Tokens};
 use crate::body::BodyTime;
+use crate::client_address::TrustedProxies;
 use crate::db::{Db, RedisDb};
 use crate::in_flight::InFlight;
 use crate::origin::{Cors, Origins};
@@ -78,6 +80,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
         .manage(tokens)
         .manage(hasher)
         .manage(limits)
+        .manage(TrustedProxies(settings.requests.trusted_proxies.clone()))
         .manage(BodyTime(Duration::from_millis(settings.requests.body_ms)))
         .manage(metrics)
         .manage(hub)

@@ -17,6 +17,7 @@ use shop_common::config;
 
 use crate::auth::guard::Caller;
 use crate::catchers::{Refused, refuse};
+use crate::client_address::ClientAddress;
 use crate::error::ApiError;
 
 const FORGET_EVERY: Duration = Duration::from_secs(60);
@@ -118,7 +119,7 @@ impl<'r, G: Group> FromRequest<'r> for Limited<G> {
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Refused> {
         let Some(limits) = request.rocket().state::<RateLimits>() else { return Outcome::Success(Self(PhantomData)) };
         let user = G::BY_USER.then(|| Caller::of(request).as_ref().ok()).flatten();
-        let address = || request.client_ip().map_or_else(String::new, |address| address.to_string());
+        let address = || ClientAddress::of(request).network();
         match limits.check::<G>(&user.map_or_else(address, |caller| caller.id.to_string())) {
             Ok(()) => Outcome::Success(Self(PhantomData)),
             Err(error) => refuse(request, error),

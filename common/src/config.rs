@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::{Figment, Profile};
+use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -184,6 +185,8 @@ pub struct Requests {
     pub in_flight: usize,
     /// How long the body of a request may take to come.
     pub body_ms: u64,
+    /// Networks of the proxies whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// Live status: sockets, and the events that they are sent.
