@@ -56,6 +56,9 @@ enum BootError {
     /// Tokens cannot be signed.
     #[error(transparent)]
     Tokens(#[from] TokenError),
+    /// Redis cannot be used for rate limits.
+    #[error("the URL of Redis cannot be read: {0}")]
+    Redis(#[from] redis::RedisError),
     /// The threads that hash passwords cannot be started.
     #[error("the threads that hash passwords cannot be started: {0}")]
     Threads(std::io::Error),
@@ -64,11 +67,11 @@ enum BootError {
 /// The server: the whole map of URLs, and what the handlers share.
 ///
 /// # Errors
-/// When the secret that signs tokens is missing or weak, or threads cannot be started.
+/// When the secret that signs tokens is missing or weak, the URL of Redis cannot be read, or threads cannot be started.
 fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Result<Rocket<Build>, BootError> {
     let tokens = Tokens::new(&settings.auth)?;
     let hasher = Hasher::new(&settings.auth).map_err(BootError::Threads)?;
-    let limits = RateLimits::new(&settings.rate_limits);
+    let limits = RateLimits::new(&settings.rate_limits, &settings.databases.redis)?;
     let relay = realtime::relay::fairing(settings.databases.redis.clone());
     let revocations = revocation::fairing();
     let origins = Origins::new(&settings.live.origins);
@@ -90,12 +93,13 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
         .manage(TicketTime(Duration::from_secs(settings.live.ticket_seconds)))
         .attach(requests::Requests)
         .attach(Cors(origins))
+        .attach(rate_limit::Fields)
         .attach(InFlight::new(settings.requests.in_flight))
         .attach(Db::init())
         .attach(RedisDb::init())
         .attach(AdHoc::try_on_ignite("Placement", move |rocket| open_placement(rocket, settings)))
         .attach(AdHoc::try_on_ignite("Default admin", refuse_default_admin))
-        .attach(rate_limit::forgetting())
+        .attach(rate_limit::upkeep())
         .attach(AdHoc::try_on_ignite("Live status", move |rocket| share_live(rocket, live)))
         .attach(revocations)
         .attach(relay)

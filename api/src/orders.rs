@@ -25,7 +25,7 @@ use crate::db::{Db, RedisDb};
 use crate::error::ApiError;
 use crate::idempotency::Key;
 use crate::paging::ListQuery;
-use crate::rate_limit::{Limited, Writes};
+use crate::rate_limit::{Limited, Reads, Writes};
 use crate::requests::RequestId;
 
 const COLUMNS: [(&str, OrderColumn); 5] = [
@@ -75,14 +75,19 @@ pub(crate) async fn place(
 }
 
 #[get("/orders?<query..>")]
-pub(crate) async fn list(caller: Caller, query: ListQuery<'_>, db: &Db) -> Result<Json<Page<Order>>, ApiError> {
+pub(crate) async fn list(
+    caller: Caller,
+    _limit: Limited<Reads>,
+    query: ListQuery<'_>,
+    db: &Db,
+) -> Result<Json<Page<Order>>, ApiError> {
     let page = query.parse(&COLUMNS, Direction::Descending)?;
     Ok(Json(queries::list(db.pool(), caller.id, &page).await?))
 }
 
 /// Somebody else's order is not found either: a customer cannot even learn that it exists.
 #[get("/orders/<id>")]
-pub(crate) async fn show(caller: Caller, id: &str, db: &Db) -> Result<Json<Order>, ApiError> {
+pub(crate) async fn show(caller: Caller, _limit: Limited<Reads>, id: &str, db: &Db) -> Result<Json<Order>, ApiError> {
     let id = order_id(id)?;
     queries::find(db.pool(), caller.id, id)
         .await?

@@ -14,7 +14,7 @@ use crate::error::ApiError;
 /// What a page may send, and what it may read. <https://fetch.spec.whatwg.org/#http-cors-protocol>
 const METHODS: &str = "GET, POST, PUT, DELETE";
 const SENT: &str = "Authorization, Content-Type, Idempotency-Key, X-Request-Id";
-const READ: &str = "Idempotency-Replayed, Retry-After, X-Request-Id";
+const READ: &str = "Idempotency-Replayed, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id";
 /// How long a browser may remember it, in seconds.
 const REMEMBER: &str = "600";
 

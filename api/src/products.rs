@@ -15,7 +15,7 @@ use crate::body::Body;
 use crate::db::Db;
 use crate::error::ApiError;
 use crate::paging::ListQuery;
-use crate::rate_limit::{Limited, Writes};
+use crate::rate_limit::{Limited, Reads, Writes};
 
 const COLUMNS: [(&str, ProductColumn); 6] = [
     ("id", ProductColumn::Id),
@@ -46,13 +46,17 @@ pub(crate) struct ProductChangesBody {
 }
 
 #[get("/products?<query..>")]
-pub(crate) async fn list(query: ListQuery<'_>, db: &Db) -> Result<Json<Page<Product>>, ApiError> {
+pub(crate) async fn list(
+    _limit: Limited<Reads>,
+    query: ListQuery<'_>,
+    db: &Db,
+) -> Result<Json<Page<Product>>, ApiError> {
     let page = query.parse(&COLUMNS, Direction::Ascending)?;
     Ok(Json(queries::list(db.pool(), &page).await?))
 }
 
 #[get("/products/<id>")]
-pub(crate) async fn show(id: &str, db: &Db) -> Result<Json<Product>, ApiError> {
+pub(crate) async fn show(_limit: Limited<Reads>, id: &str, db: &Db) -> Result<Json<Product>, ApiError> {
     let id = parse_id(id)?;
     queries::find(db.pool(), id).await?.map(Json).ok_or_else(|| no_such_product(id))
 }

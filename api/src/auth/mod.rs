@@ -21,7 +21,7 @@ use crate::auth::tokens::Tokens;
 use crate::body::Body;
 use crate::db::Db;
 use crate::error::ApiError;
-use crate::rate_limit::{Limited, Login, Register};
+use crate::rate_limit::{Logins, Register};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,7 +46,7 @@ pub(crate) struct Access {
 
 #[post("/register", data = "<body>")]
 pub(crate) async fn register(
-    _limit: Limited<Register>,
+    logins: Logins<'_, Register>,
     body: Body<Registration>,
     db: &Db,
     hasher: &State<Hasher>,
@@ -63,30 +63,32 @@ pub(crate) async fn register(
         CreateUserError::EmailTaken => ApiError::EmailTaken,
         CreateUserError::Database(error) => error.into(),
     })?;
+    logins.succeeded(user.email.as_str()).await;
     Ok((Status::Created, Json(Access { access_token: tokens.issue(&identity)? })))
 }
 
 #[post("/auth/register", data = "<body>")]
 pub(crate) async fn register_as_reference(
-    limit: Limited<Register>,
+    logins: Logins<'_, Register>,
     body: Body<Registration>,
     db: &Db,
     hasher: &State<Hasher>,
     tokens: &State<Tokens>,
 ) -> Result<(Status, Json<Access>), ApiError> {
-    register(limit, body, db, hasher, tokens).await
+    register(logins, body, db, hasher, tokens).await
 }
 
 /// One answer for an unknown email and a wrong password, in the same time.
 #[post("/login", data = "<body>")]
 pub(crate) async fn login(
-    _limit: Limited<Login>,
+    logins: Logins<'_>,
     body: Body<Credentials>,
     db: &Db,
     hasher: &State<Hasher>,
     tokens: &State<Tokens>,
 ) -> Result<Json<Access>, ApiError> {
     let Body(Credentials { email, password }) = body;
+    logins.attempt(&email).await?;
     let user = match email.parse::<Email>() {
         Ok(email) => queries::find_for_login(db.pool(), &email).await?,
         Err(_) => None,
@@ -96,16 +98,17 @@ pub(crate) async fn login(
     let known_to_all = config::is_production() && seed::is_development_password(&password);
     let matches = hasher.run(move || password::verify(&password, hash.as_deref())).await?;
     let identity = identity.filter(|_| matches && !known_to_all).ok_or(ApiError::WrongCredentials)?;
+    logins.succeeded(&email).await;
     Ok(Json(Access { access_token: tokens.issue(&identity)? }))
 }
 
 #[post("/auth/login", data = "<body>")]
 pub(crate) async fn login_as_reference(
-    limit: Limited<Login>,
+    logins: Logins<'_>,
     body: Body<Credentials>,
     db: &Db,
     hasher: &State<Hasher>,
     tokens: &State<Tokens>,
 ) -> Result<Json<Access>, ApiError> {
-    login(limit, body, db, hasher, tokens).await
+    login(logins, body, db, hasher, tokens).await
 }
