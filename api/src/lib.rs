@@ -6,6 +6,7 @@
 mod auth;
 mod body;
 mod catchers;
+mod client_address;
 mod db;
 mod error;
 mod etag;
@@ -43,6 +44,7 @@ use crate::auth::revocation::Revocations;
 use crate::auth::tickets::TicketTime;
 use crate::auth::tokens::{TokenError, Tokens};
 use crate::body::BodyTime;
+use crate::client_address::TrustedProxies;
 use crate::db::{Db, RedisDb};
 use crate::header_limit::HeaderLimit;
 use crate::in_flight::InFlight;
@@ -62,6 +64,9 @@ enum BootError {
     /// Tokens cannot be signed.
     #[error(transparent)]
     Tokens(#[from] TokenError),
+    /// Redis cannot be used for rate limits.
+    #[error("the URL of Redis cannot be read: {0}")]
+    Redis(#[from] redis::RedisError),
     /// The threads that hash passwords cannot be started.
     #[error("the threads that hash passwords cannot be started: {0}")]
     Threads(std::io::Error),
@@ -70,11 +75,11 @@ enum BootError {
 /// The server: the whole map of URLs, and what the handlers share.
 ///
 /// # Errors
-/// When the secret that signs tokens is missing or weak, or threads cannot be started.
+/// When the secret that signs tokens is missing or weak, the URL of Redis cannot be read, or threads cannot be started.
 fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Result<Rocket<Build>, BootError> {
     let tokens = Tokens::new(&settings.auth)?;
     let hasher = Hasher::new(&settings.auth).map_err(BootError::Threads)?;
-    let limits = RateLimits::new(&settings.rate_limits);
+    let limits = RateLimits::new(&settings.rate_limits, &settings.databases.redis)?;
     let relay = realtime::relay::fairing(settings.databases.redis.clone());
     let revocations = Revocations::new(settings.auth.token_lifetime());
     let lifetimes = Lifetimes::of(&settings.auth);
@@ -87,6 +92,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
         .manage(tokens)
         .manage(hasher)
         .manage(limits)
+        .manage(TrustedProxies(settings.requests.trusted_proxies.clone()))
         .manage(BodyTime(Duration::from_millis(settings.requests.body_ms)))
         .manage(metrics)
         .manage(hub)
@@ -98,13 +104,14 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
         .attach(requests::Requests)
         .attach(security_headers::shield(&origins))
         .attach(Cors(origins))
+        .attach(rate_limit::Fields)
         .attach(HeaderLimit)
         .attach(InFlight::new(settings.requests.in_flight))
         .attach(Db::init())
         .attach(RedisDb::init())
         .attach(AdHoc::try_on_ignite("Placement", move |rocket| open_placement(rocket, settings)))
         .attach(AdHoc::try_on_ignite("Default admin", refuse_default_admin))
-        .attach(rate_limit::forgetting())
+        .attach(rate_limit::upkeep())
         .attach(AdHoc::try_on_ignite("Live status", move |rocket| share_live(rocket, live)))
         .attach(auth::look::fairing())
         .attach(relay)

@@ -33,7 +33,7 @@ use crate::error::ApiError;
 use crate::etag::Etagged;
 use crate::idempotency::Key;
 use crate::paging::{ListQuery, Paged, invalid};
-use crate::rate_limit::{Limited, Writes};
+use crate::rate_limit::{Limited, Reads, Writes};
 use crate::requests::RequestId;
 
 const COLUMNS: [(&str, OrderColumn); 5] = [
@@ -151,7 +151,12 @@ fn time(parameter: &'static str, text: &str) -> Result<Timestamp, ApiError> {
 
 /// Sorted by what is asked for; else what is chosen by time by its time, all by id; the newest first.
 #[get("/orders?<query..>")]
-pub(crate) async fn list(caller: Caller, query: OrdersQuery<'_>, db: &Db) -> Result<Paged<Order>, ApiError> {
+pub(crate) async fn list(
+    caller: Caller,
+    _limit: Limited<Reads>,
+    query: OrdersQuery<'_>,
+    db: &Db,
+) -> Result<Paged<Order>, ApiError> {
     let filter = query.filter(&caller)?;
     let by_time = filter.from.is_some() || filter.to.is_some();
     let columns = if by_time { &COLUMNS_BY_TIME } else { &COLUMNS };
@@ -161,7 +166,7 @@ pub(crate) async fn list(caller: Caller, query: OrdersQuery<'_>, db: &Db) -> Res
 
 /// Somebody else's order is not found either: a customer cannot even learn that it exists.
 #[get("/orders/<id>")]
-pub(crate) async fn show(caller: Caller, id: &str, db: &Db) -> Result<Etagged<Order>, ApiError> {
+pub(crate) async fn show(caller: Caller, _limit: Limited<Reads>, id: &str, db: &Db) -> Result<Etagged<Order>, ApiError> {
     let id = order_id(id)?;
     queries::find(db.pool(), caller.id, id)
         .await?
@@ -174,6 +179,7 @@ pub(crate) async fn show(caller: Caller, id: &str, db: &Db) -> Result<Etagged<Or
 #[get("/orders/<id>/events?<after>&<take>")]
 pub(crate) async fn events(
     caller: Caller,
+    _limit: Limited<Reads>,
     id: &str,
     after: Option<&str>,
     take: Option<&str>,

@@ -17,7 +17,7 @@ use crate::db::Db;
 use crate::error::ApiError;
 use crate::etag::{Etagged, IfMatch};
 use crate::paging::{ListQuery, Paged, invalid};
-use crate::rate_limit::{Limited, Writes};
+use crate::rate_limit::{Limited, Reads, Writes};
 
 const COLUMNS: [(&str, ProductColumn); 6] = [
     ("id", ProductColumn::Id),
@@ -100,7 +100,7 @@ fn money(parameter: &'static str, text: &str) -> Result<Money, ApiError> {
 
 /// Sorted by what is asked for; else what is found by relevance, what is chosen by price by its price, all by id.
 #[get("/products?<query..>")]
-pub(crate) async fn list(query: ProductsQuery<'_>, db: &Db) -> Result<Paged<Product>, ApiError> {
+pub(crate) async fn list(_limit: Limited<Reads>, query: ProductsQuery<'_>, db: &Db) -> Result<Paged<Product>, ApiError> {
     let (search, filter) = (query.search()?, query.filter()?);
     let scope = (&search, &filter);
     let page = match &search {
@@ -119,7 +119,7 @@ pub(crate) async fn list(query: ProductsQuery<'_>, db: &Db) -> Result<Paged<Prod
 }
 
 #[get("/products/<id>")]
-pub(crate) async fn show(id: &str, db: &Db) -> Result<Etagged<Product>, ApiError> {
+pub(crate) async fn show(_limit: Limited<Reads>, id: &str, db: &Db) -> Result<Etagged<Product>, ApiError> {
     let id = parse_id(id)?;
     let product = queries::find(db.pool(), id).await?;
     product.map(Etagged::from).ok_or_else(|| ApiError::NotFound { what: "product", id: id.to_string() })

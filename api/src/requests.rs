@@ -8,6 +8,8 @@ use rocket::request::{FromRequest, Outcome};
 use rocket::{Data, Request, Response};
 use uuid::Uuid;
 
+use crate::client_address::ClientAddress;
+
 /// The name by which a request is found in the logs of the api and the worker:
 /// the client's `X-Request-Id` if it is a plain token, else one of our own.
 #[derive(Debug, Clone)]
@@ -61,6 +63,7 @@ impl Fairing for Requests {
         let method = request.method().as_str();
         tracing::info!(
             request_id = id,
+            client = %ClientAddress::of(request),
             method,
             route,
             status,

@@ -9,12 +9,14 @@ use crate::db::Db;
 use crate::error::ApiError;
 use crate::paging::{ListQuery, Paged};
 use crate::products::{no_such_product, parse_id};
+use crate::rate_limit::{Limited, Reads};
 
 const COLUMNS: [(&str, MovementColumn); 1] = [("id", MovementColumn::Id)];
 
 #[get("/stock/<product>/movements?<query..>")]
 pub(crate) async fn list(
     _admin: Admin,
+    _limit: Limited<Reads>,
     product: &str,
     query: ListQuery<'_>,
     db: &Db,

@@ -3,11 +3,13 @@
 //! The file of the repository is compiled in as the defaults, so that a binary
 //! alone on a server knows every value and the file is their only list.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::{Figment, Profile};
+use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -74,7 +76,7 @@ pub struct Settings {
     pub requests: Requests,
     /// Live status.
     pub live: Live,
-    /// Requests per minute.
+    /// How often each client may ask.
     pub rate_limits: RateLimits,
     /// Retries.
     pub jobs: Jobs,
@@ -195,6 +197,8 @@ pub struct Requests {
     pub in_flight: usize,
     /// How long the body of a request may take to come.
     pub body_ms: u64,
+    /// Networks of the proxies whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// Live status: sockets, and the events that they are sent.
@@ -214,21 +218,40 @@ pub struct Live {
     pub ticket_seconds: u64,
 }
 
-/// Requests per client and minute, in each api process.
+/// How often each client may ask, counted by all apis together.
 #[derive(Debug, Clone, Deserialize)]
 pub struct RateLimits {
     /// Off only for load tests.
     pub enabled: bool,
-    /// `POST /login`.
-    pub login_per_minute: u32,
-    /// `POST /register`.
-    pub register_per_minute: u32,
+    /// How long a request waits for Redis before its api counts by itself.
+    pub timeout_ms: u64,
+    /// `POST /login`, by address.
+    pub login: RateLimit,
+    /// The same, for each account, by address.
+    pub login_account: RateLimit,
+    /// The same, for each account, by all addresses together that are not known for it.
+    pub login_strangers: RateLimit,
+    /// How long after a login its address is known for the account.
+    pub known_address_seconds: u64,
+    /// `POST /register`, by address.
+    pub register: RateLimit,
     /// Tries to open a socket, by address.
-    pub knocks_per_minute: u32,
+    pub knocks: RateLimit,
     /// Sockets that are opened, by user.
-    pub connects_per_minute: u32,
-    /// Everything else that writes.
-    pub writes_per_minute: u32,
+    pub connects: RateLimit,
+    /// Everything else that writes, by user.
+    pub writes: RateLimit,
+    /// What reads, by user, or by address without a good token.
+    pub reads: RateLimit,
+}
+
+/// One limit.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct RateLimit {
+    /// Requests a minute, in the long run.
+    pub per_minute: NonZeroU32,
+    /// Requests at once, by who has not asked for a while.
+    pub burst: NonZeroU32,
 }
 
 /// When a job is tried again.

@@ -388,8 +388,10 @@ async fn what_no_handler_answers_is_a_problem_too(pool: PgPool) {
 
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn too_many_logins_are_told_when_to_come_back(pool: PgPool) {
-    let api =
-        Environment::new(&pool).with("SHOP_RATE_LIMITS", "on").with("ROCKET_RATE_LIMITS", "{login_per_minute=2}").api();
+    let api = Environment::new(&pool)
+        .with("SHOP_RATE_LIMITS", "on")
+        .with("ROCKET_RATE_LIMITS", "{timeout_ms=10000,login={per_minute=2,burst=2}}")
+        .api();
     let nobody = Caller::nobody(&api.url);
     let guess = async || nobody.post("/login", json!({ "email": "ada@example.com", "password": "x" })).await;
 

@@ -16,12 +16,12 @@ use super::tokens::Tokens;
 use crate::body::Body;
 use crate::db::Db;
 use crate::error::ApiError;
-use crate::rate_limit::{Limited, Login};
+use crate::rate_limit::{Limited, Login, Reads};
 use crate::realtime::hub::Hub;
 
 /// Who the token says that one is, as the database has it.
 #[get("/auth/me")]
-pub(crate) async fn me(caller: Caller, db: &Db) -> Result<Json<Account>, ApiError> {
+pub(crate) async fn me(caller: Caller, _limit: Limited<Reads>, db: &Db) -> Result<Json<Account>, ApiError> {
     // The token is good, but its user is gone.
     queries::account(db.pool(), caller.id).await?.map(Json).ok_or(ApiError::TokenInvalid)
 }

@@ -26,7 +26,7 @@ use crate::auth::tokens::Tokens;
 use crate::body::Body;
 use crate::db::Db;
 use crate::error::ApiError;
-use crate::rate_limit::{Limited, Login, Register};
+use crate::rate_limit::{Logins, Register};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,7 +45,7 @@ pub(crate) struct Credentials {
 
 #[post("/register", data = "<body>")]
 pub(crate) async fn register(
-    _limit: Limited<Register>,
+    logins: Logins<'_, Register>,
     body: Body<Registration>,
     db: &Db,
     hasher: &State<Hasher>,
@@ -67,25 +67,26 @@ pub(crate) async fn register(
         CreateUserError::EmailTaken => ApiError::EmailTaken,
         CreateUserError::Database(error) => error.into(),
     })?;
+    logins.succeeded(user.email.as_str()).await;
     Ok((Status::Created, begin(db, tokens, lifetimes, &identity).await?))
 }
 
 #[post("/auth/register", data = "<body>")]
 pub(crate) async fn register_as_reference(
-    limit: Limited<Register>,
+    logins: Logins<'_, Register>,
     body: Body<Registration>,
     db: &Db,
     hasher: &State<Hasher>,
     tokens: &State<Tokens>,
     lifetimes: &State<Lifetimes>,
 ) -> Result<(Status, Access), ApiError> {
-    register(limit, body, db, hasher, tokens, lifetimes).await
+    register(logins, body, db, hasher, tokens, lifetimes).await
 }
 
 /// One answer for an unknown email and a wrong password, in the same time.
 #[post("/login", data = "<body>")]
 pub(crate) async fn login(
-    _limit: Limited<Login>,
+    logins: Logins<'_>,
     body: Body<Credentials>,
     db: &Db,
     hasher: &State<Hasher>,
@@ -93,6 +94,7 @@ pub(crate) async fn login(
     lifetimes: &State<Lifetimes>,
 ) -> Result<Access, ApiError> {
     let Body(Credentials { email, password }) = body;
+    logins.attempt(&email).await?;
     let user = match email.parse::<Email>() {
         Ok(email) => queries::find_for_login(db.pool(), &email).await?,
         Err(_) => None,
@@ -108,17 +110,18 @@ pub(crate) async fn login(
     {
         tracing::warn!(%error, "a hash stays as cheap as it was until the next login");
     }
+    logins.succeeded(&email).await;
     begin(db, tokens, lifetimes, &user.identity).await
 }
 
 #[post("/auth/login", data = "<body>")]
 pub(crate) async fn login_as_reference(
-    limit: Limited<Login>,
+    logins: Logins<'_>,
     body: Body<Credentials>,
     db: &Db,
     hasher: &State<Hasher>,
     tokens: &State<Tokens>,
     lifetimes: &State<Lifetimes>,
 ) -> Result<Access, ApiError> {
-    login(limit, body, db, hasher, tokens, lifetimes).await
+    login(logins, body, db, hasher, tokens, lifetimes).await
 }

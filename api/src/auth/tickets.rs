@@ -46,7 +46,7 @@ impl SocketHolder {
     async fn of(request: &Request<'_>) -> Result<Holder, ApiError> {
         let holder = Self::unlimited(request).await?;
         if let Some(limits) = request.rocket().state::<RateLimits>() {
-            limits.check::<Connects>(&holder.user_id.to_string())?;
+            limits.check_request::<Connects>(request, &holder.user_id.to_string()).await?;
         }
         Ok(holder)
     }

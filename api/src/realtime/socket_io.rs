@@ -124,7 +124,7 @@ impl Shared {
         let header = socket.req_parts().headers.get("authorization").and_then(|value| value.to_str().ok());
         let token = auth.token.as_deref().or(header.and_then(bearer)).ok_or(ApiError::TokenMissing)?;
         let caller = Caller::with_token(&self.tokens, &self.live.revocations, token).await?;
-        self.limits.check::<Connects>(&caller.id.to_string())?;
+        self.limits.check::<Connects>(&caller.id.to_string()).await?;
         if auth.since.is_some_and(|since| since < 0) {
             let problem = "it must be a whole number, 0 or more".to_owned();
             return Err(ApiError::InvalidParameter { parameter: "since", problem });
