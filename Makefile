@@ -4,7 +4,7 @@ SHELL := /bin/sh
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SHOPCTL := $(TARGET)/debug/shopctl
 
-.PHONY: up test check build clients chaos chaos-proof chaos-programs model coverage bench-live bench-lists
+.PHONY: up test check build clients openapi chaos chaos-proof chaos-programs model coverage bench-live bench-lists
 
 ## Run the whole shop on port 3000, in the foreground. Missing servers are installed.
 up: build
@@ -54,6 +54,11 @@ bench-live: build
 ## Pages of a shop with millions of rows beside those of a small one: some ten minutes, most of them to fill it.
 bench-lists: build
 	$(SHOPCTL) services run --yes -- $(TARGET)/debug/lists $(LISTS)
+
+## Write the OpenAPI document anew, after a change of the API.
+openapi:
+	cargo run --quiet --locked -p shop-api --example openapi > docs/openapi.json.new
+	mv docs/openapi.json.new docs/openapi.json
 
 build:
 	cargo build --workspace --bins --examples --locked

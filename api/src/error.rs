@@ -14,6 +14,7 @@ use shop_common::orders::status::OrderStatus;
 use shop_common::orders::{Lines, Quantity};
 use shop_common::products::Revision;
 use shop_common::products::queries::EditError;
+use utoipa::ToSchema;
 
 use crate::methods::Methods;
 use crate::requests::RequestId;
@@ -111,17 +112,24 @@ pub(crate) enum ApiError {
     Other(u16),
 }
 
-/// The body of every error.
-#[derive(Debug, Serialize)]
+/// The body of every error (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Problem<'a> {
+pub(crate) struct Problem<'a> {
+    /// Always `about:blank`: `code` says more.
     r#type: &'static str,
+    /// What the status means.
     title: &'static str,
+    /// The status of the answer.
     status: u16,
+    /// What it is: stable, for programs to decide by.
     code: &'static str,
+    /// What happened and what to do, for people. It may change.
     detail: String,
+    /// The product that was the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     product_id: Option<ProductId>,
+    /// The name of the request in the logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
 }
@@ -187,7 +195,7 @@ impl ApiError {
     }
 
     /// After how many seconds another try makes sense.
-    fn retry_after(&self) -> Option<u64> {
+    pub(crate) fn retry_after(&self) -> Option<u64> {
         match self {
             Self::RateLimited(seconds) | Self::TooManyConnects(seconds) => Some(*seconds),
             Self::KeyInFlight | Self::ChargeInFlight | Self::Overloaded | Self::Unavailable | Self::OutcomeUnknown => {

@@ -15,6 +15,7 @@ mod health;
 mod idempotency;
 mod in_flight;
 mod methods;
+pub mod openapi;
 mod orders;
 mod origin;
 mod paging;
@@ -32,7 +33,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use rocket::error::ErrorKind;
 use rocket::fairing::AdHoc;
 use rocket::figment::Figment;
-use rocket::{Build, Rocket, catchers, routes};
+use rocket::{Build, Rocket, Route, catchers, routes};
 use rocket_db_pools::Database;
 use shop_common::config::{self, Settings};
 use shop_common::orders::place::Placement;
@@ -95,6 +96,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
         .manage(TrustedProxies(settings.requests.trusted_proxies.clone()))
         .manage(BodyTime(Duration::from_millis(settings.requests.body_ms)))
         .manage(metrics)
+        .manage(openapi::page::Page::new())
         .manage(hub)
         .manage(revocations)
         .manage(lifetimes)
@@ -119,40 +121,45 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
         .attach(sessions::goodbye(sessions))
         .attach(requests::announcement())
         .attach(health::eviction_warning())
-        .mount(
-            "/",
-            routes![
-                auth::register,
-                auth::register_as_reference,
-                auth::login,
-                auth::login_as_reference,
-                auth::sessions::refresh,
-                auth::sessions::logout,
-                auth::sessions::logout_all,
-                auth::account::me,
-                auth::account::change_password,
-                auth::tickets::issue,
-                products::list,
-                products::show,
-                products::create,
-                products::update,
-                products::delete,
-                orders::place,
-                orders::list,
-                orders::show,
-                orders::events,
-                orders::cancel,
-                refunds::request,
-                stock::list,
-                realtime::websocket::open,
-                health::live,
-                health::ready,
-                health::metrics,
-                origin::preflight,
-            ],
-        )
+        .mount("/", url_map())
         .mount(door::PATH, door::routes())
         .register("/", catchers![catchers::problem]))
+}
+
+/// What is answered at which URL; what is below [`door::PATH`] decides for itself.
+fn url_map() -> Vec<Route> {
+    routes![
+        auth::register,
+        auth::register_as_reference,
+        auth::login,
+        auth::login_as_reference,
+        auth::sessions::refresh,
+        auth::sessions::logout,
+        auth::sessions::logout_all,
+        auth::account::me,
+        auth::account::change_password,
+        auth::tickets::issue,
+        products::list,
+        products::show,
+        products::create,
+        products::update,
+        products::delete,
+        orders::place,
+        orders::list,
+        orders::show,
+        orders::events,
+        orders::cancel,
+        refunds::request,
+        stock::list,
+        realtime::websocket::open,
+        openapi::document,
+        openapi::page::slash,
+        openapi::page::file,
+        health::live,
+        health::ready,
+        health::metrics,
+        origin::preflight,
+    ]
 }
 
 /// Serves until told to stop, and then until the last request has been answered or the time for that is over.

@@ -13,18 +13,20 @@ use serde::Deserialize;
 use serde_json::Value;
 use shop_common::chaos;
 use shop_common::events::Announcer;
-use shop_common::id::{OrderId, ProductId};
+use shop_common::id::{OrderId, ProductId, UserId};
 use shop_common::orders::cancel::CancelError;
-use shop_common::orders::decision::{Decision, NewOrder, Placed};
+use shop_common::orders::decision::{Decision, NewOrder, Placed, Refusal};
 use shop_common::orders::idempotency::Answer;
 use shop_common::orders::place::Placement;
 use shop_common::orders::queries::{self, OrderColumn, OrderFilter};
 use shop_common::orders::status::OrderStatus;
 use shop_common::orders::timeline::{self, Timeline};
 use shop_common::orders::{self, Lines, LinesError, Order, Quantity};
-use shop_common::pagination::{Direction, MAX_TAKE};
+use shop_common::pagination::{Direction, MAX_TAKE, Page};
 use shop_common::payments::PaymentMethod;
 use shop_common::time::Timestamp;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use crate::auth::guard::Caller;
 use crate::body::{Body, Object};
@@ -32,6 +34,9 @@ use crate::db::{Db, RedisDb};
 use crate::error::ApiError;
 use crate::etag::Etagged;
 use crate::idempotency::Key;
+use crate::openapi::problems::{
+    Bodies, Commits, Cursors, Limits, NoOrder, Parameters, Problems, Reading, SignedIn, errors,
+};
 use crate::paging::{ListQuery, Paged, invalid};
 use crate::rate_limit::{Limited, Reads, Writes};
 use crate::requests::RequestId;
@@ -47,18 +52,24 @@ const COLUMNS: [(&str, OrderColumn); 5] = [
 /// The same, the time first: it is what a list is sorted by that is chosen by time.
 const COLUMNS_BY_TIME: [(&str, OrderColumn); 5] = [COLUMNS[3], COLUMNS[0], COLUMNS[1], COLUMNS[2], COLUMNS[4]];
 
-#[derive(Deserialize)]
+/// A cart to be ordered.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct OrderBody {
+    /// What is in it; lines of the same product become one.
+    #[schema(value_type = Vec<ItemBody>, min_items = 1, max_items = 1000)]
     items: Vec<Object<ItemBody>>,
+    /// How it is paid; without it, by the method `test`, which follows the settings of the simulated gateway.
     payment_method: Option<PaymentMethod>,
 }
 
-#[derive(Deserialize)]
+/// A line of a cart.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct ItemBody {
     product_id: ProductId,
-    /// Whatever it is: that it is no quantity has a code of its own.
+    // Whatever it is: that it is no quantity has a code of its own.
+    #[schema(value_type = Quantity)]
     quantity: Value,
 }
 
@@ -71,6 +82,41 @@ impl ItemBody {
     }
 }
 
+errors! {
+    /// An order may be refused, or its key be in the way.
+    Placing:
+        ApiError::InvalidQuantity("that of product 01890000-0000-7000-8000-000000000000 is none".to_owned()),
+        ApiError::TooManyItems,
+        ApiError::Refused(Refusal::UnknownProduct(ProductId(Uuid::nil()))),
+        ApiError::Refused(Refusal::InsufficientStock { product: ProductId(Uuid::nil()), requested: 5, available: 2 }),
+        ApiError::Refused(Refusal::TotalTooLarge),
+        ApiError::KeyReused,
+        ApiError::KeyInFlight,
+}
+
+/// Place an order
+///
+/// Its stock is taken at once, all lines or none; it is paid by a worker. With a key it may be sent any number of
+/// times within 24 hours, and the first answer is given again byte for byte.
+#[utoipa::path(
+    post,
+    path = "/orders",
+    tag = "orders",
+    operation_id = "placeOrder",
+    security(("token" = [])),
+    params((
+        "Idempotency-Key" = Option<String>, Header, max_length = 255, pattern = "^[!#-~]([ -~]*[!#-~])?$", example = "cart-7",
+        description = "A name for this order, 1 to 255 printable ASCII characters, bare or quoted"
+    )),
+    request_body = OrderBody,
+    responses(
+        (
+            status = 201, description = "The order was accepted", body = Order,
+            headers(("Idempotency-Replayed" = Option<String>, description = "`true` when it is the answer of an earlier request"))
+        ),
+        Problems<(SignedIn, Limits, Parameters, Bodies, Placing, Commits)>
+    )
+)]
 #[post("/orders", data = "<body>")]
 pub(crate) async fn place(
     caller: Caller,
@@ -100,17 +146,38 @@ pub(crate) async fn place(
 }
 
 /// The query of a list of orders, as it came.
-#[derive(FromForm)]
+#[derive(FromForm, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct OrdersQuery<'r> {
+    /// Rows to pass over.
+    #[param(value_type = Option<u32>, minimum = 0, default = 0)]
     skip: Option<&'r str>,
+    /// Rows wanted.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 10)]
     take: Option<&'r str>,
+    /// What to sort by; rows that are equal in it are sorted by id.
     #[field(name = "orderBy")]
+    #[param(rename = "orderBy", pattern = "^(id|status|total|createdAt|updatedAt)$", example = "createdAt")]
     order_by: Option<&'r str>,
+    /// Which way.
+    #[param(pattern = "^(asc|desc)$", example = "desc")]
     order: Option<&'r str>,
+    /// The `nextCursor` of the page before, with the rest of the query as it was; not together with `skip`.
     after: Option<&'r str>,
+    /// Whose orders, for admins; without it, one's own.
+    #[param(value_type = Option<UserId>)]
     user: Option<&'r str>,
+    /// Only those with one of these statuses, separated by commas.
+    #[param(
+        pattern = "^(PENDING|PROCESSING|COMPLETED|FAILED|CANCELLED|REFUNDED)(,(PENDING|PROCESSING|COMPLETED|FAILED|CANCELLED|REFUNDED))*$",
+        example = "PENDING,PROCESSING"
+    )]
     status: Option<&'r str>,
+    /// Only those that were placed then or later.
+    #[param(value_type = Option<String>, format = DateTime, example = "2026-01-31T12:00:00Z")]
     from: Option<&'r str>,
+    /// Only those that were placed before.
+    #[param(value_type = Option<String>, format = DateTime, example = "2026-02-28T12:00:00Z")]
     to: Option<&'r str>,
 }
 
@@ -149,7 +216,22 @@ fn time(parameter: &'static str, text: &str) -> Result<Timestamp, ApiError> {
     Ok(time.to_utc())
 }
 
+/// List your orders
+///
 /// Sorted by what is asked for; else what is chosen by time by its time, all by id; the newest first.
+#[utoipa::path(
+    get,
+    path = "/orders",
+    tag = "orders",
+    operation_id = "listOrders",
+    security(("token" = [])),
+    params(OrdersQuery, ("If-None-Match" = Option<String>, Header, description = "An `ETag` of before: if it is still that, 304")),
+    responses(
+        (status = 200, description = "A page of orders", body = Page<Order>, headers(("ETag" = String, description = "For `If-None-Match`"), ("Link" = Option<String>, description = "The next page, `rel=\"next\"`"))),
+        (status = 304, description = "It is what `If-None-Match` says"),
+        Problems<(SignedIn, OthersOrders, Limits, Parameters, Cursors, Reading)>
+    )
+)]
 #[get("/orders?<query..>")]
 pub(crate) async fn list(
     caller: Caller,
@@ -164,9 +246,34 @@ pub(crate) async fn list(
     Ok(Paged::private(queries::list(db.pool(), &filter, &page).await?))
 }
 
+errors! {
+    /// Others' orders are for admins.
+    OthersOrders: ApiError::AdminOnly
+}
+
+/// Show one of your orders
+///
 /// Somebody else's order is not found either: a customer cannot even learn that it exists.
+#[utoipa::path(
+    get,
+    path = "/orders/{id}",
+    tag = "orders",
+    operation_id = "showOrder",
+    security(("token" = [])),
+    params(("id" = OrderId, Path, description = "Which order"), ("If-None-Match" = Option<String>, Header, description = "An `ETag` of before: if it is still that, 304")),
+    responses(
+        (status = 200, description = "The order", body = Order, headers(("ETag" = String, description = "For `If-None-Match`"))),
+        (status = 304, description = "It is what `If-None-Match` says"),
+        Problems<(SignedIn, Limits, Parameters, NoOrder, Reading)>
+    )
+)]
 #[get("/orders/<id>")]
-pub(crate) async fn show(caller: Caller, _limit: Limited<Reads>, id: &str, db: &Db) -> Result<Etagged<Order>, ApiError> {
+pub(crate) async fn show(
+    caller: Caller,
+    _limit: Limited<Reads>,
+    id: &str,
+    db: &Db,
+) -> Result<Etagged<Order>, ApiError> {
     let id = order_id(id)?;
     queries::find(db.pool(), caller.id, id)
         .await?
@@ -174,8 +281,28 @@ pub(crate) async fn show(caller: Caller, _limit: Limited<Reads>, id: &str, db: &
         .ok_or_else(|| ApiError::NotFound { what: "order", id: id.to_string() })
 }
 
-/// What has happened to an order, oldest first, for its customer and for admins; so much of it as `take` says, and only
-/// what has a larger number than `after`.
+/// Show what has happened to an order
+///
+/// Every status and every attempt at its payment, oldest first, for its customer and for admins. It reaches back as far as
+/// events are kept (`live.retention_seconds`).
+#[utoipa::path(
+    get,
+    path = "/orders/{id}/events",
+    tag = "orders",
+    operation_id = "listEvents",
+    security(("token" = [])),
+    params(
+        ("id" = OrderId, Path, description = "Which order"),
+        ("after" = Option<i64>, Query, minimum = 0, description = "Only what has a larger `seq`"),
+        ("take" = Option<u32>, Query, minimum = 1, maximum = 100, description = "How much of it"),
+        ("If-None-Match" = Option<String>, Header, description = "An `ETag` of before: if it is still that, 304")
+    ),
+    responses(
+        (status = 200, description = "What has happened", body = Timeline, headers(("ETag" = String, description = "For `If-None-Match`"))),
+        (status = 304, description = "It is what `If-None-Match` says"),
+        Problems<(SignedIn, Limits, Parameters, NoOrder, Reading)>
+    )
+)]
 #[get("/orders/<id>/events?<after>&<take>")]
 pub(crate) async fn events(
     caller: Caller,
@@ -195,7 +322,27 @@ pub(crate) async fn events(
         .ok_or_else(|| ApiError::NotFound { what: "order", id: id.to_string() })
 }
 
-/// The same again for an order that is cancelled already, so that it can be sent again when its answer got lost.
+errors! {
+    /// An order may be past cancelling.
+    Cancelling: ApiError::ChargeInFlight, ApiError::OrderAlreadyEnded(OrderStatus::Completed)
+}
+
+/// Cancel one of your orders
+///
+/// It can be cancelled until a worker charges it. The same again for an order that is cancelled already, so that it can
+/// be sent again when its answer got lost.
+#[utoipa::path(
+    post,
+    path = "/orders/{id}/cancel",
+    tag = "orders",
+    operation_id = "cancelOrder",
+    security(("token" = [])),
+    params(("id" = OrderId, Path, description = "Which order")),
+    responses(
+        (status = 200, description = "The order, cancelled", body = Order),
+        Problems<(SignedIn, Limits, Parameters, NoOrder, Cancelling, Commits)>
+    )
+)]
 #[post("/orders/<id>/cancel")]
 pub(crate) async fn cancel(
     caller: Caller,

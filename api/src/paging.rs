@@ -10,6 +10,7 @@ use rocket::{FromForm, Request};
 use serde::Serialize;
 use shop_common::pagination::cursor::Cursor;
 use shop_common::pagination::{Column, Direction, MAX_TAKE, Page, PageRequest};
+use utoipa::IntoParams;
 
 use crate::error::ApiError;
 use crate::etag::Etagged;
@@ -17,13 +18,23 @@ use crate::etag::Etagged;
 const DEFAULT_TAKE: u32 = 10;
 
 /// The query of a list, as it came.
-#[derive(Debug, Clone, Copy, Default, FromForm)]
+#[derive(Debug, Clone, Copy, Default, FromForm, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery<'r> {
+    /// Rows to pass over.
+    #[param(value_type = Option<u32>, minimum = 0, default = 0)]
     pub(crate) skip: Option<&'r str>,
+    /// Rows wanted.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 10)]
     pub(crate) take: Option<&'r str>,
+    /// What to sort by; rows that are equal in it are sorted by id.
     #[field(name = "orderBy")]
+    #[param(rename = "orderBy", pattern = "^(id)$", example = "id")]
     pub(crate) order_by: Option<&'r str>,
+    /// Which way.
+    #[param(pattern = "^(asc|desc)$", example = "desc")]
     pub(crate) order: Option<&'r str>,
+    /// The `nextCursor` of the page before, with the rest of the query as it was; not together with `skip`.
     pub(crate) after: Option<&'r str>,
 }
 
@@ -87,7 +98,7 @@ pub(crate) struct Paged<T> {
     next: Option<Cursor>,
 }
 
-impl<T> Paged<T> {
+impl<T: Serialize> Paged<T> {
     /// A page that is the same for everybody.
     pub(crate) fn public(page: Page<T>) -> Self {
         Self { next: page.next_cursor.clone(), page: Etagged::public(page) }

@@ -6,16 +6,21 @@ use serde::Deserialize;
 use shop_common::id::ProductId;
 use shop_common::money::{Money, MoneyError};
 use shop_common::pagination::Direction;
+use shop_common::pagination::Page;
 use shop_common::products::search::{self, Relevance, SearchText};
 use shop_common::products::{
     Description, NewProduct, Price, Product, ProductChanges, ProductColumn, ProductFilter, ProductName, Stock, queries,
 };
+use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::guard::Admin;
 use crate::body::Body;
 use crate::db::Db;
 use crate::error::ApiError;
 use crate::etag::{Etagged, IfMatch};
+use crate::openapi::problems::{
+    Bodies, Commits, Conditions, Cursors, ForAdmins, Limits, NoProduct, Parameters, Problems, Reading,
+};
 use crate::paging::{ListQuery, Paged, invalid};
 use crate::rate_limit::{Limited, Reads, Writes};
 
@@ -34,7 +39,8 @@ const COLUMNS_BY_PRICE: [(&str, ProductColumn); 6] =
 
 const RELEVANCE: [(&str, Relevance); 1] = [("relevance", Relevance)];
 
-#[derive(Deserialize)]
+/// A new product.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProductBody {
     name: ProductName,
@@ -44,7 +50,8 @@ pub(crate) struct ProductBody {
     stock: Stock,
 }
 
-#[derive(Deserialize)]
+/// What changes of a product; what is left out stays as it is.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProductChangesBody {
     name: Option<ProductName>,
@@ -54,20 +61,38 @@ pub(crate) struct ProductChangesBody {
 }
 
 /// The query of the catalogue, as it came.
-#[derive(FromForm)]
+#[derive(FromForm, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ProductsQuery<'r> {
+    /// Rows to pass over.
+    #[param(value_type = Option<u32>, minimum = 0, default = 0)]
     skip: Option<&'r str>,
+    /// Rows wanted.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 10)]
     take: Option<&'r str>,
+    /// What to sort by; rows that are equal in it are sorted by id.
     #[field(name = "orderBy")]
+    #[param(rename = "orderBy", pattern = "^(id|name|price|stock|createdAt|updatedAt)$", example = "price")]
     order_by: Option<&'r str>,
+    /// Which way.
+    #[param(pattern = "^(asc|desc)$", example = "desc")]
     order: Option<&'r str>,
+    /// The `nextCursor` of the page before, with the rest of the query as it was; not together with `skip`.
     after: Option<&'r str>,
+    /// Words to look for in names and descriptions; the best match comes first, unless `orderBy` is given.
+    #[param(max_length = 200, example = "enamel mug")]
     q: Option<&'r str>,
+    /// The least that one may cost.
     #[field(name = "minPrice")]
+    #[param(rename = "minPrice", value_type = Option<f64>, minimum = 0, multiple_of = 0.01, example = json!(5))]
     min_price: Option<&'r str>,
+    /// The most that one may cost.
     #[field(name = "maxPrice")]
+    #[param(rename = "maxPrice", value_type = Option<f64>, minimum = 0, multiple_of = 0.01, example = json!(19.99))]
     max_price: Option<&'r str>,
+    /// Whether there are any.
     #[field(name = "inStock")]
+    #[param(rename = "inStock", value_type = Option<bool>)]
     in_stock: Option<&'r str>,
 }
 
@@ -98,9 +123,27 @@ fn money(parameter: &'static str, text: &str) -> Result<Money, ApiError> {
     text.parse().map_err(|error: MoneyError| invalid(parameter, error.to_string()))
 }
 
+/// List products
+///
 /// Sorted by what is asked for; else what is found by relevance, what is chosen by price by its price, all by id.
+#[utoipa::path(
+    get,
+    path = "/products",
+    tag = "products",
+    operation_id = "listProducts",
+    params(ProductsQuery, ("If-None-Match" = Option<String>, Header, description = "An `ETag` of before: if it is still that, 304")),
+    responses(
+        (status = 200, description = "A page of the catalogue", body = Page<Product>, headers(("ETag" = String, description = "For `If-None-Match`"), ("Link" = Option<String>, description = "The next page, `rel=\"next\"`"))),
+        (status = 304, description = "It is what `If-None-Match` says"),
+        Problems<(Limits, Parameters, Cursors, Reading)>
+    )
+)]
 #[get("/products?<query..>")]
-pub(crate) async fn list(_limit: Limited<Reads>, query: ProductsQuery<'_>, db: &Db) -> Result<Paged<Product>, ApiError> {
+pub(crate) async fn list(
+    _limit: Limited<Reads>,
+    query: ProductsQuery<'_>,
+    db: &Db,
+) -> Result<Paged<Product>, ApiError> {
     let (search, filter) = (query.search()?, query.filter()?);
     let scope = (&search, &filter);
     let page = match &search {
@@ -118,6 +161,19 @@ pub(crate) async fn list(_limit: Limited<Reads>, query: ProductsQuery<'_>, db: &
     Ok(Paged::public(page))
 }
 
+/// Show a product
+#[utoipa::path(
+    get,
+    path = "/products/{id}",
+    tag = "products",
+    operation_id = "showProduct",
+    params(("id" = ProductId, Path, description = "Which product"), ("If-None-Match" = Option<String>, Header, description = "An `ETag` of before: if it is still that, 304")),
+    responses(
+        (status = 200, description = "The product", body = Product, headers(("ETag" = String, description = "For `If-None-Match`"))),
+        (status = 304, description = "It is what `If-None-Match` says"),
+        Problems<(Limits, Parameters, NoProduct, Reading)>
+    )
+)]
 #[get("/products/<id>")]
 pub(crate) async fn show(_limit: Limited<Reads>, id: &str, db: &Db) -> Result<Etagged<Product>, ApiError> {
     let id = parse_id(id)?;
@@ -125,6 +181,21 @@ pub(crate) async fn show(_limit: Limited<Reads>, id: &str, db: &Db) -> Result<Et
     product.map(Etagged::from).ok_or_else(|| ApiError::NotFound { what: "product", id: id.to_string() })
 }
 
+/// Add a product to the catalogue
+///
+/// Its first stock is its first movement.
+#[utoipa::path(
+    post,
+    path = "/products",
+    tag = "products",
+    operation_id = "createProduct",
+    security(("token" = [])),
+    request_body = ProductBody,
+    responses(
+        (status = 201, description = "The product", body = Product, headers(("ETag" = String, description = "For `If-Match`"))),
+        Problems<(ForAdmins, Limits, Bodies, Commits)>
+    )
+)]
 #[post("/products", data = "<body>")]
 pub(crate) async fn create(
     admin: Admin,
@@ -137,7 +208,26 @@ pub(crate) async fn create(
     Ok((Status::Created, queries::create(db.pool(), &product, Some(admin.0.id)).await?.into()))
 }
 
-/// With `If-Match`, only if the product is in one of those states: so two who edit it at once do not undo each other.
+/// Edit a product
+///
+/// Only what is given changes. A stock is absolute, and what it changes by is recorded as a movement. With `If-Match`,
+/// only if the product is in one of those states: so two who edit it at once do not undo each other.
+#[utoipa::path(
+    put,
+    path = "/products/{id}",
+    tag = "products",
+    operation_id = "updateProduct",
+    security(("token" = [])),
+    params(
+        ("id" = ProductId, Path, description = "Which product"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that the edit is meant for", example = json!("\"3-17\""))
+    ),
+    request_body = ProductChangesBody,
+    responses(
+        (status = 200, description = "The product as it is now", body = Product, headers(("ETag" = String, description = "For `If-Match`"))),
+        Problems<(ForAdmins, Limits, Parameters, Bodies, NoProduct, Conditions, Commits)>
+    )
+)]
 #[put("/products/<id>", data = "<body>")]
 pub(crate) async fn update(
     admin: Admin,
@@ -153,6 +243,24 @@ pub(crate) async fn update(
     Ok(queries::update(db.pool(), id, &expected.0, &changes, Some(admin.0.id)).await?.into())
 }
 
+/// Take a product out of the catalogue
+///
+/// Orders that hold it go on showing it.
+#[utoipa::path(
+    delete,
+    path = "/products/{id}",
+    tag = "products",
+    operation_id = "deleteProduct",
+    security(("token" = [])),
+    params(
+        ("id" = ProductId, Path, description = "Which product"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that is meant", example = json!("\"3-17\""))
+    ),
+    responses(
+        (status = 204, description = "It is gone"),
+        Problems<(ForAdmins, Limits, Parameters, NoProduct, Conditions, Commits)>
+    )
+)]
 #[delete("/products/<id>")]
 pub(crate) async fn delete(
     _admin: Admin,

@@ -4,21 +4,25 @@ use rocket::http::Status;
 use rocket::post;
 use rocket::serde::json::Json;
 use serde::Deserialize;
-use shop_common::id::JobId;
+use shop_common::id::{JobId, OrderId};
 use shop_common::jobs::queue::Queue;
 use shop_common::orders::Order;
 use shop_common::orders::refund::{self, NewRefund, RefundError, RefundStatus, Requested};
+use shop_common::orders::status::OrderStatus;
 use shop_common::reason::Reason;
+use utoipa::ToSchema;
 
 use crate::auth::guard::Admin;
 use crate::body::Body;
 use crate::db::{Db, RedisDb};
 use crate::error::ApiError;
+use crate::openapi::problems::{Bodies, Commits, ForAdmins, Limits, NoOrder, Parameters, Problems, errors};
 use crate::orders::order_id;
 use crate::rate_limit::{Limited, Writes};
 use crate::requests::RequestId;
 
-#[derive(Deserialize)]
+/// How an order is to be refunded.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RefundBody {
     /// Whether the pieces go back into stock: nobody but the admin knows.
@@ -26,8 +30,31 @@ pub(crate) struct RefundBody {
     reason: Option<Reason>,
 }
 
-/// 202 while it is to be done and 200 when it is done; the same again for the same choice, so that it can be sent again
-/// when its answer got lost.
+errors! {
+    /// An order may not be paid, or its refund be asked for otherwise.
+    Refunding:
+        ApiError::OrderNotRefundable(OrderStatus::Processing),
+        ApiError::RefundAlreadyRequested { restock: true },
+}
+
+/// Refund an order
+///
+/// The whole of it, once. 202 while it is to be done and 200 when it is done; the same again for the same choice, so that
+/// it can be sent again when its answer got lost.
+#[utoipa::path(
+    post,
+    path = "/orders/{id}/refund",
+    tag = "orders",
+    operation_id = "refundOrder",
+    security(("token" = [])),
+    params(("id" = OrderId, Path, description = "Which order")),
+    request_body = RefundBody,
+    responses(
+        (status = 200, description = "The order; the money is back", body = Order),
+        (status = 202, description = "The order; a worker gives the money back", body = Order),
+        Problems<(ForAdmins, Limits, Parameters, Bodies, NoOrder, Refunding, Commits)>
+    )
+)]
 #[post("/orders/<id>/refund", data = "<body>")]
 pub(crate) async fn request(
     admin: Admin,

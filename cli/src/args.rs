@@ -175,6 +175,15 @@ Examples:
   shopctl verify -o json
   shopctl verify --repair --dry-run")]
     Verify(VerifyArgs),
+
+    /// Print the OpenAPI document of the API
+    ///
+    /// It is the one that a running api gives at /openapi.json.
+    #[command(after_help = "\
+Examples:
+  shopctl openapi > openapi.json
+  shopctl openapi | jq -r '.paths | keys[]'")]
+    Openapi,
 }
 
 /// The forms in which most commands print.

@@ -53,6 +53,7 @@ async fn main() -> ExitCode {
         Command::Payments(PaymentsCommand::Reconcile(args)) => commands::payments::reconcile(&args).await,
         Command::Workers(WorkersCommand::List(args)) => commands::workers::list(&args).await,
         Command::Verify(args) => commands::verify::run(&args).await,
+        Command::Openapi => commands::openapi::print(),
     };
     result.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
 }

@@ -12,7 +12,7 @@ use crate::redis::Redis;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What can be reached, by name.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Readiness {
     /// `ready`, `degraded` (Redis is away: orders are taken, nothing is lost) or `unavailable`.
     pub status: &'static str,

@@ -8,12 +8,14 @@ use rust_decimal::prelude::ToPrimitive;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 /// An amount in minor units (cents) of the shop's currency; two decimals.
 ///
 /// At most 15 digits, so that every amount is exact as a JSON number even for
 /// clients that read numbers as IEEE 754 doubles.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, sqlx::Type)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, sqlx::Type, ToSchema)]
+#[schema(value_type = f64, minimum = 0, maximum = 9999999999999.99, multiple_of = 0.01, example = json!(19.99))]
 #[sqlx(transparent)]
 pub struct Money(i64);
 
@@ -118,8 +120,9 @@ impl<'de> Deserialize<'de> for Money {
 }
 
 /// An ISO 4217 code, for example `USD`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schema(pattern = "^[A-Z]{3}$", example = "USD")]
 #[sqlx(transparent)]
 pub struct Currency(String);
 

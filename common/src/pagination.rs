@@ -10,6 +10,7 @@ use std::cmp::Ordering;
 
 use serde::Serialize;
 use sqlx::{Postgres, QueryBuilder};
+use utoipa::ToSchema;
 
 use cursor::{Cursor, InvalidCursor, Kind, Position, Scope, Value};
 use total::Total;
@@ -184,7 +185,7 @@ impl<C: Column> PageRequest<C> {
 }
 
 /// A page of a list.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Page<T> {
     /// The rows.
@@ -201,6 +202,7 @@ pub struct Page<T> {
     pub incomplete_results: bool,
     /// What the next page comes after, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub next_cursor: Option<Cursor>,
 }
 

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// Why, in a few words: 1 to 200 characters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
 #[serde(try_from = "String")]
+#[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*\S[^\x00]*$", example = "arrived broken")]
 #[sqlx(transparent)]
 pub struct Reason(String);
 

@@ -12,8 +12,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
 import WebSocket from "ws";
+import { launch } from "./browser.mjs";
 import { call, order, run, setting, until } from "./shop.mjs";
 
 const [name, page] = process.argv.slice(2);
@@ -75,20 +75,7 @@ async function open(shop, token, port) {
   await new Promise((resolve, reject) => server.on("error", reject).listen(port, "127.0.0.1", resolve));
   undo.push(() => server.closeAllConnections());
 
-  // Playwright gives it a new profile, and removes that at the end.
-  const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: [
-      "--headless",
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
-  });
+  const browser = await launch();
   undo.push(() => browser.close());
   const tab = await browser.newPage();
   const said = [];

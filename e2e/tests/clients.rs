@@ -155,3 +155,14 @@ async fn the_example_for_rust_shows_a_new_order(pool: PgPool) {
     let expected = ["1 PENDING", "2 PROCESSING", "4 COMPLETED"].map(|line| line.replacen(' ', &format!(" {id} "), 1));
     assert_eq!(shown.await.unwrap(), expected);
 }
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn on_the_page_of_the_document_a_newcomer_logs_in_orders_and_sees_the_status(pool: PgPool) {
+    let shop = Environment::new(&pool);
+    let (api, _worker) = (shop.api(), shop.worker());
+    let mug = mug(&pool, &api).await;
+    let mut settings = customer(&api, &mug, "ada").await;
+    settings.extend([("EMAIL", "ada@example.com".to_owned()), ("PASSWORD", shop_e2e::PASSWORD.to_owned())]);
+
+    node("docs.mjs", Vec::new(), settings).await;
+}

@@ -387,3 +387,15 @@ async fn payments_reconcile_has_a_worker_give_back_what_the_shop_forgot(pool: Pg
     assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
     assert!(stderr(&again).contains("the books agree, 1 charges compared"));
 }
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn the_document_of_the_api_is_the_same_from_the_api_and_from_the_command_line(pool: PgPool) {
+    let shop = Environment::new(&pool);
+    let api = shop.api();
+
+    let served = shop_e2e::Caller::nobody(&api.url).get("/openapi.json").await;
+    let printed = shopctl(&shop, &["openapi"]);
+
+    assert_eq!((served.status, served.header("Content-Type")), (200, Some("application/json")));
+    assert_eq!(served.text, stdout(&printed));
+}

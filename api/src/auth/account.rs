@@ -7,6 +7,7 @@ use serde::Deserialize;
 use shop_common::users::password::{self, StrongPassword, Verified};
 use shop_common::users::queries::{self, Account};
 use shop_common::users::sessions::{self, Lifetimes};
+use utoipa::ToSchema;
 
 use super::guard::Caller;
 use super::hashing::Hasher;
@@ -16,25 +17,57 @@ use super::tokens::Tokens;
 use crate::body::Body;
 use crate::db::Db;
 use crate::error::ApiError;
+use crate::openapi::problems::{Bodies, Commits, Limits, Problems, Reading, SignedIn, errors};
 use crate::rate_limit::{Limited, Login, Reads};
 use crate::realtime::hub::Hub;
 
-/// Who the token says that one is, as the database has it.
+/// Show your account
+#[utoipa::path(
+    get,
+    path = "/auth/me",
+    tag = "auth",
+    operation_id = "me",
+    security(("token" = [])),
+    responses((status = 200, description = "Who the token stands for", body = Account), Problems<(SignedIn, Limits, Reading)>)
+)]
 #[get("/auth/me")]
 pub(crate) async fn me(caller: Caller, _limit: Limited<Reads>, db: &Db) -> Result<Json<Account>, ApiError> {
     // The token is good, but its user is gone.
     queries::account(db.pool(), caller.id).await?.map(Json).ok_or(ApiError::TokenInvalid)
 }
 
-#[derive(Deserialize)]
+/// A password in place of another.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPassword {
+    #[schema(value_type = String, format = Password, example = "Corr3ct-horse")]
     current_password: SecretString,
+    /// As for a new account, and another one than before.
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 1024, example = "B4ttery-staple")]
     new_password: SecretString,
 }
 
-/// Another password. All sessions end, and another one begins. It is limited as logins are, or else a stolen token
-/// would do for guessing the password.
+errors! {
+    /// The password of before may be wrong.
+    ChangingPassword: ApiError::WrongPassword
+}
+
+/// Set another password
+///
+/// All sessions end, and another one begins. It is limited as logins are, or else a stolen token would do for guessing
+/// the password.
+#[utoipa::path(
+    post,
+    path = "/auth/password",
+    tag = "auth",
+    operation_id = "changePassword",
+    security(("token" = [])),
+    request_body = NewPassword,
+    responses(
+        (status = 200, description = "The tokens of a new session", body = Access),
+        Problems<(SignedIn, Limits, Bodies, ChangingPassword, Commits)>
+    )
+)]
 #[post("/auth/password", data = "<body>")]
 pub(crate) async fn change_password(
     caller: Caller,

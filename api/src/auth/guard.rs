@@ -43,11 +43,6 @@ impl Caller {
         revocations.check(&claims.holder)?;
         Ok(Self { id: claims.holder.user_id, role: claims.role, holder: claims.holder })
     }
-
-    /// Whether it is an admin.
-    pub(crate) fn is_admin(&self) -> bool {
-        self.role == Role::Admin
-    }
 }
 
 /// The token of an `Authorization` header.

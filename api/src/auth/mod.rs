@@ -19,6 +19,7 @@ use shop_common::users::queries::{self, CreateUserError, NewUser};
 use shop_common::users::sessions::Lifetimes;
 use shop_common::users::{Email, Role, UserName};
 use shop_common::{config, seed};
+use utoipa::ToSchema;
 
 use crate::auth::hashing::Hasher;
 use crate::auth::sessions::{Access, begin};
@@ -26,23 +27,52 @@ use crate::auth::tokens::Tokens;
 use crate::body::Body;
 use crate::db::Db;
 use crate::error::ApiError;
+use crate::openapi::problems::{Bodies, Commits, Limits, Problems, errors};
 use crate::rate_limit::{Logins, Register};
 
-#[derive(Deserialize)]
+/// A new account.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Registration {
+    #[schema(format = Email, example = "ada@example.com")]
     email: String,
+    /// At least 8 characters, an upper case and a lower case letter, a digit and a symbol among them, and not easy to guess.
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 1024, example = "Corr3ct-horse")]
     password: SecretString,
     name: Option<UserName>,
 }
 
-#[derive(Deserialize)]
+/// What an account is entered with.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Credentials {
+    #[schema(example = "ada@example.com")]
     email: String,
+    #[schema(value_type = String, format = Password, example = "Corr3ct-horse")]
     password: SecretString,
 }
 
+errors! {
+    /// An account may exist.
+    Registering: ApiError::EmailTaken
+}
+errors! {
+    /// The credentials may be wrong.
+    LoggingIn: ApiError::WrongCredentials
+}
+
+/// Register
+#[utoipa::path(
+    post,
+    path = "/register",
+    tag = "auth",
+    operation_id = "register",
+    request_body = Registration,
+    responses(
+        (status = 201, description = "The account exists; its first tokens", body = Access),
+        Problems<(Limits, Bodies, Registering, Commits)>
+    )
+)]
 #[post("/register", data = "<body>")]
 pub(crate) async fn register(
     logins: Logins<'_, Register>,
@@ -71,6 +101,18 @@ pub(crate) async fn register(
     Ok((Status::Created, begin(db, tokens, lifetimes, &identity).await?))
 }
 
+/// Register, at the reference backend's address
+#[utoipa::path(
+    post,
+    path = "/auth/register",
+    tag = "auth",
+    operation_id = "registerAsReference",
+    request_body = Registration,
+    responses(
+        (status = 201, description = "The account exists; its first tokens", body = Access),
+        Problems<(Limits, Bodies, Registering, Commits)>
+    )
+)]
 #[post("/auth/register", data = "<body>")]
 pub(crate) async fn register_as_reference(
     logins: Logins<'_, Register>,
@@ -83,7 +125,17 @@ pub(crate) async fn register_as_reference(
     register(logins, body, db, hasher, tokens, lifetimes).await
 }
 
+/// Log in
+///
 /// One answer for an unknown email and a wrong password, in the same time.
+#[utoipa::path(
+    post,
+    path = "/login",
+    tag = "auth",
+    operation_id = "login",
+    request_body = Credentials,
+    responses((status = 200, description = "Tokens", body = Access), Problems<(Limits, Bodies, LoggingIn, Commits)>)
+)]
 #[post("/login", data = "<body>")]
 pub(crate) async fn login(
     logins: Logins<'_>,
@@ -114,6 +166,17 @@ pub(crate) async fn login(
     begin(db, tokens, lifetimes, &user.identity).await
 }
 
+/// Log in, at the reference backend's address
+///
+/// One answer for an unknown email and a wrong password, in the same time.
+#[utoipa::path(
+    post,
+    path = "/auth/login",
+    tag = "auth",
+    operation_id = "loginAsReference",
+    request_body = Credentials,
+    responses((status = 200, description = "Tokens", body = Access), Problems<(Limits, Bodies, LoggingIn, Commits)>)
+)]
 #[post("/auth/login", data = "<body>")]
 pub(crate) async fn login_as_reference(
     logins: Logins<'_>,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use shop_common::db;
 use shop_common::users::sessions::{self, Lifetimes, Opened, Reason, RefreshError};
 use shop_common::users::{Identity, queries};
+use utoipa::ToSchema;
 
 use super::guard::Caller;
 use super::revocation::Revocations;
@@ -16,14 +17,18 @@ use super::tokens::{Signer, Tokens};
 use crate::body::Body;
 use crate::db::Db;
 use crate::error::ApiError;
+use crate::openapi::problems::{Bodies, Commits, Limits, Problems, SignedIn, errors};
 use crate::rate_limit::{Limited, Writes};
 use crate::realtime::hub::Hub;
 
 /// What a login gives, named as OAuth names it (RFC 6749, 5.1); the reference backend has the first one only.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Access {
+    /// For `Authorization: Bearer …`.
     access_token: String,
+    /// For the next pair, once: POST /auth/refresh.
     refresh_token: String,
+    /// `Bearer`.
     token_type: &'static str,
     /// Seconds until the access token expires.
     expires_in: i64,
@@ -62,13 +67,30 @@ pub(super) async fn begin(
     Access::to(identity, &session, &signer)
 }
 
-#[derive(Deserialize)]
+/// What a session goes on with.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Refresh {
+    #[schema(value_type = String, format = Password)]
     refresh_token: SecretString,
 }
 
-/// The next pair of tokens, for a refresh token that nobody has used yet.
+errors! {
+    /// A refresh token may not be good, or not any more.
+    Refreshing: ApiError::RefreshTokenInvalid, ApiError::RefreshTokenReused
+}
+
+/// Get the next pair of tokens
+///
+/// For a refresh token that nobody has used yet. One that is used twice ends its session: somebody has a copy.
+#[utoipa::path(
+    post,
+    path = "/auth/refresh",
+    tag = "auth",
+    operation_id = "refresh",
+    request_body = Refresh,
+    responses((status = 200, description = "The next pair", body = Access), Problems<(Limits, Bodies, Refreshing, Commits)>)
+)]
 #[post("/auth/refresh", data = "<body>")]
 pub(crate) async fn refresh(
     _limit: Limited<Writes>,
@@ -98,7 +120,15 @@ pub(crate) async fn refresh(
     }
 }
 
-/// Ends the session of the token.
+/// End this session
+#[utoipa::path(
+    post,
+    path = "/auth/logout",
+    tag = "auth",
+    operation_id = "logout",
+    security(("token" = [])),
+    responses((status = 204, description = "It has ended, with its tokens and sockets"), Problems<(SignedIn, Limits, Commits)>)
+)]
 #[post("/auth/logout")]
 pub(crate) async fn logout(
     caller: Caller,
@@ -114,7 +144,15 @@ pub(crate) async fn logout(
     Ok(Status::NoContent)
 }
 
-/// Ends all sessions of the user.
+/// End all your sessions
+#[utoipa::path(
+    post,
+    path = "/auth/logout-all",
+    tag = "auth",
+    operation_id = "logoutAll",
+    security(("token" = [])),
+    responses((status = 204, description = "They have ended, with their tokens and sockets"), Problems<(SignedIn, Limits, Commits)>)
+)]
 #[post("/auth/logout-all")]
 pub(crate) async fn logout_all(
     caller: Caller,

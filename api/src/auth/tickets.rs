@@ -8,25 +8,40 @@ use rocket::serde::json::Json;
 use rocket::{Request, State, post};
 use serde::Serialize;
 use shop_common::users::tickets::{self, Holder};
+use utoipa::ToSchema;
 
 use super::guard::Caller;
 use super::revocation::Revocations;
 use crate::catchers::{Refused, refuse};
 use crate::db::Db;
 use crate::error::ApiError;
+use crate::openapi::problems::{Commits, Limits, Problems, SignedIn};
 use crate::rate_limit::{Connects, Limited, RateLimits, Writes};
 
 /// How long a ticket is good.
 pub(crate) struct TicketTime(pub(crate) Duration);
 
-#[derive(Serialize)]
+/// A ticket that opens one WebSocket.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Ticket {
+    /// For `/ws?ticket=…`.
     ticket: String,
-    /// In seconds.
+    /// How long it is good, in seconds.
     expires_in: u64,
 }
 
+/// Get a ticket for a WebSocket
+///
+/// For browsers, which cannot send a header with it.
+#[utoipa::path(
+    post,
+    path = "/auth/ws-ticket",
+    tag = "auth",
+    operation_id = "issueTicket",
+    security(("token" = [])),
+    responses((status = 201, description = "The ticket", body = Ticket), Problems<(SignedIn, Limits, Commits)>)
+)]
 #[post("/auth/ws-ticket")]
 pub(crate) async fn issue(
     caller: Caller,

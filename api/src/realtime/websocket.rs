@@ -22,6 +22,7 @@ use super::feed::{Feed, Live, Revoked, Told, count_end};
 use super::sessions::Sessions;
 use crate::auth::tickets::SocketHolder;
 use crate::error::ApiError;
+use crate::openapi::problems::{Limits, Parameters, Problems, SignedIn, errors};
 
 /// Clients have nothing to say here; what is larger ends the connection.
 const MAX_MESSAGE_BYTES: usize = 1024;
@@ -44,8 +45,31 @@ impl From<Revoked> for End {
 
 type Stream = WebSocketStream<IoStream>;
 
-/// Opens a socket. `since` is the last number that the client has: what came after
-/// it is sent first. Without it, the socket begins with what happens from now on.
+errors! {
+    /// A socket may not be opened.
+    Opening:
+        ApiError::TicketInvalid,
+        ApiError::OriginNotAllowed,
+        ApiError::TooManySockets(20),
+        ApiError::TooManyConnects(10),
+}
+
+/// Open a WebSocket of your events
+///
+/// `since` is the last number that the client has: what came after it is sent first. Without it, the socket begins
+/// with what happens from now on. The messages are in docs/live-status.md.
+#[utoipa::path(
+    get,
+    path = "/ws",
+    tag = "orders",
+    operation_id = "openSocket",
+    security(("token" = []), ()),
+    params(
+        ("since" = Option<i64>, Query, minimum = 0, description = "The last number that the client has"),
+        ("ticket" = Option<String>, Query, description = "Of POST /auth/ws-ticket, for who cannot send a token")
+    ),
+    responses((status = 101, description = "The socket is open"), Problems<(SignedIn, Limits, Parameters, Opening)>)
+)]
 #[get("/ws?<since>")]
 pub(crate) async fn open(
     socket: rocket_ws::WebSocket,

@@ -8,6 +8,7 @@ pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod migrate;
 mod next_steps;
+pub(crate) mod openapi;
 pub(crate) mod orders;
 pub(crate) mod pause;
 pub(crate) mod payments;

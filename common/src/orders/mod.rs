@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::id::{OrderId, OrderItemId, ProductId};
 use crate::money::{Currency, Money};
@@ -29,7 +30,7 @@ use refund::Refund;
 use status::OrderStatus;
 
 /// An order as its customer sees it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
     /// Which one.
@@ -44,9 +45,11 @@ pub struct Order {
     pub payment_method: PaymentMethod,
     /// When it was accepted.
     #[serde(serialize_with = "time::millis")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// When it moved last.
     #[serde(serialize_with = "time::millis")]
+    #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
     /// What was ordered.
     pub order_items: Vec<OrderItem>,
@@ -56,7 +59,7 @@ pub struct Order {
 }
 
 /// A line of an order.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderItem {
     /// Which one.
@@ -70,8 +73,9 @@ pub struct OrderItem {
 }
 
 /// How many pieces of a product: 1 to 1,000,000.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(try_from = "i64")]
+#[schema(minimum = 1, maximum = 1000000, example = 2)]
 pub struct Quantity(i64);
 
 impl Quantity {

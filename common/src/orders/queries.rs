@@ -131,7 +131,7 @@ pub struct OrderRow {
 }
 
 /// What of an order's refund was read: nothing where there is none, and in lists, which do not look for it.
-#[derive(Default, sqlx::FromRow)]
+#[derive(Debug, Default, sqlx::FromRow)]
 #[sqlx(default)]
 struct RefundRow {
     restock: Option<bool>,
@@ -146,7 +146,7 @@ impl RefundRow {
     }
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(Debug, sqlx::FromRow)]
 struct ItemRow {
     order_id: OrderId,
     item_id: OrderItemId,

@@ -20,7 +20,7 @@ use crate::reason::Reason;
 use crate::time::{self, Timestamp};
 
 /// How far a refund is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum RefundStatus {
     /// Asked for. It is tried until the gateway has said that the money goes back.
@@ -40,7 +40,7 @@ impl RefundStatus {
 }
 
 /// The refund of an order, as its customer sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Refund {
     /// How far it is.
@@ -51,9 +51,11 @@ pub struct Refund {
     pub reason: Option<Reason>,
     /// When it was asked for.
     #[serde(serialize_with = "time::millis")]
+    #[schema(value_type = String, format = DateTime)]
     pub requested_at: Timestamp,
     /// When the gateway had said that the money goes back.
     #[serde(serialize_with = "time::optional_millis")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub refunded_at: Option<Timestamp>,
 }
 

@@ -10,7 +10,7 @@ use crate::id::{OrderId, UserId};
 use crate::time::{self, Timestamp};
 
 /// A part of a timeline, oldest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Timeline {
     /// What has happened.
@@ -20,7 +20,7 @@ pub struct Timeline {
 }
 
 /// One thing that has happened.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Entry {
     /// Its number among the events of the order's customer.
     pub seq: i64,
@@ -28,6 +28,7 @@ pub struct Entry {
     pub r#type: &'static str,
     /// When.
     #[serde(serialize_with = "time::millis")]
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// What the order's or the payment's status was then.
     pub status: String,
@@ -37,12 +38,13 @@ pub struct Entry {
 }
 
 /// How far the attempts at a payment were.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempts {
     /// Answers of the gateway until then.
     pub attempt: Option<i32>,
     /// When it is tried again, if it is.
+    #[schema(format = DateTime)]
     pub next_attempt_at: Option<String>,
     /// Why it was not paid, if it was not.
     pub error: Option<String>,

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::id::PaymentId;
 
 /// How an order is paid: a token that the gateway understands, for example `pm_sim_success`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
 #[serde(try_from = "String")]
+#[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$", example = "pm_sim_success")]
 #[sqlx(transparent)]
 pub struct PaymentMethod(String);
 
@@ -43,7 +44,7 @@ impl TryFrom<String> for PaymentMethod {
 }
 
 /// How far a payment is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type, utoipa::ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[sqlx(type_name = "text", rename_all = "UPPERCASE")]
 pub enum PaymentStatus {

@@ -7,6 +7,7 @@ pub mod search;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::id::ProductId;
 use crate::money::{Money, MoneyError};
@@ -15,7 +16,7 @@ use crate::pagination::cursor::{Kind, Position, Value};
 use crate::time::{self, Timestamp};
 
 /// A product as customers see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Product {
     /// Which one.
@@ -31,9 +32,11 @@ pub struct Product {
     pub stock: i64,
     /// Since when it is there.
     #[serde(serialize_with = "time::millis")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// When it was edited last (orders are no edits).
     #[serde(serialize_with = "time::millis")]
+    #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
 }
 
@@ -57,7 +60,7 @@ impl Versioned {
 /// Which state of a product somebody has seen: how often it was edited, and how many there were.
 ///
 /// A text such as `3-17`. Two states of a product that have the same one are equal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct Revision {
     version: i64,
     stock: i64,
@@ -112,8 +115,9 @@ impl Expected {
 }
 
 /// What a product is called: 1 to 200 characters.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, sqlx::Type)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, sqlx::Type, ToSchema)]
 #[serde(try_from = "String")]
+#[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*\S[^\x00]*$", example = "Enamel mug")]
 #[sqlx(transparent)]
 pub struct ProductName(String);
 
@@ -131,8 +135,9 @@ impl TryFrom<String> for ProductName {
 }
 
 /// What a product is: up to 5,000 characters.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, sqlx::Type)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, sqlx::Type, ToSchema)]
 #[serde(try_from = "String")]
+#[schema(max_length = 5000, pattern = r"^[^\x00]*$", example = "White, with a blue rim. 350 ml.")]
 #[sqlx(transparent)]
 pub struct Description(String);
 
@@ -154,8 +159,9 @@ fn is_storable(text: &str) -> bool {
 }
 
 /// What one piece costs: 0.01 to 1,000,000,000.00.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, sqlx::Type, ToSchema)]
 #[serde(try_from = "Money")]
+#[schema(value_type = f64, minimum = 0.01, maximum = 1000000000, multiple_of = 0.01, example = json!(19.99))]
 #[sqlx(transparent)]
 pub struct Price(Money);
 
@@ -191,8 +197,9 @@ pub enum PriceError {
 }
 
 /// How many pieces there are: 0 to 1,000,000,000,000.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, sqlx::Type, ToSchema)]
 #[serde(try_from = "i64")]
+#[schema(minimum = 0, maximum = 1000000000000_i64, example = 100)]
 #[sqlx(transparent)]
 pub struct Stock(i64);
 

@@ -10,7 +10,7 @@ use crate::pagination::{Column, Page, PageRequest};
 use crate::time::{self, Timestamp};
 
 /// A change of a product's stock.
-#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Movement {
     /// Which one.
@@ -23,6 +23,7 @@ pub struct Movement {
     pub actor_id: Option<UserId>,
     /// When.
     #[serde(serialize_with = "time::millis")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
 }
 

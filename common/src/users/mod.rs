@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::UserId;
 
 /// What a user may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[sqlx(type_name = "text", rename_all = "UPPERCASE")]
 pub enum Role {
@@ -64,8 +64,9 @@ impl std::str::FromStr for Email {
 }
 
 /// What to call a user: 1 to 200 characters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
 #[serde(try_from = "String")]
+#[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*\S[^\x00]*$", example = "Ada")]
 #[sqlx(transparent)]
 pub struct UserName(String);
 

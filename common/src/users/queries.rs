@@ -88,12 +88,13 @@ pub async fn login_of(pool: &PgPool, id: UserId) -> Result<Option<Login>, sqlx::
 }
 
 /// A user as they are shown to themselves.
-#[derive(Debug, Serialize, sqlx::FromRow)]
+#[derive(Debug, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
     /// Who.
     pub id: UserId,
     /// Their address.
+    #[schema(value_type = String, format = Email)]
     pub email: Email,
     /// What to call them.
     pub name: Option<UserName>,
@@ -101,6 +102,7 @@ pub struct Account {
     pub role: Role,
     /// Since when they have an account.
     #[serde(serialize_with = "time::millis")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
 }
 
