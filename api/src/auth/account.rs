@@ -6,18 +6,17 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use shop_common::users::password::{self, StrongPassword, Verified};
 use shop_common::users::queries::{self, Account};
-use shop_common::users::sessions::{self, Lifetimes};
+use shop_common::users::sessions;
 
 use super::guard::Caller;
 use super::hashing::Hasher;
 use super::revocation::Revocations;
-use super::sessions::{Access, note_revoked};
+use super::sessions::Access;
 use super::tokens::Tokens;
 use crate::body::Body;
 use crate::db::Db;
 use crate::error::ApiError;
 use crate::rate_limit::{Limited, Login};
-use crate::realtime::hub::Hub;
 
 /// Who the token says that one is, as the database has it.
 #[get("/auth/me")]
@@ -43,9 +42,7 @@ pub(crate) async fn change_password(
     db: &Db,
     hasher: &State<Hasher>,
     tokens: &State<Tokens>,
-    lifetimes: &State<Lifetimes>,
     revocations: &State<Revocations>,
-    hub: &State<Hub>,
 ) -> Result<Access, ApiError> {
     let Body(NewPassword { current_password, new_password }) = body;
     let signer = tokens.signer()?;
@@ -64,8 +61,8 @@ pub(crate) async fn change_password(
             password::hash(&password).map_err(|error| ApiError::Internal(error.to_string()))
         })
         .await??;
-    let changed = sessions::change_password(db.pool(), &login.identity, &password_hash, lifetimes).await?;
+    let changed = sessions::change_password(db.pool(), &login.identity, &password_hash, tokens.lifetimes()).await?;
     let (identity, session) = changed.ok_or(ApiError::TokenRevoked)?;
-    note_revoked(&identity, revocations, hub);
+    revocations.note_user(identity.id, identity.token_generation);
     Access::to(&identity, &session, &signer)
 }

@@ -16,7 +16,6 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use shop_common::users::password::{self, StrongPassword, Verified};
 use shop_common::users::queries::{self, CreateUserError, NewUser};
-use shop_common::users::sessions::Lifetimes;
 use shop_common::users::{Email, Role, UserName};
 use shop_common::{config, seed};
 
@@ -50,7 +49,6 @@ pub(crate) async fn register(
     db: &Db,
     hasher: &State<Hasher>,
     tokens: &State<Tokens>,
-    lifetimes: &State<Lifetimes>,
 ) -> Result<(Status, Access), ApiError> {
     let Body(Registration { email, password, name }) = body;
     let email: Email = email.parse().map_err(|error| ApiError::InvalidBody(format!("email: {error}")))?;
@@ -67,7 +65,7 @@ pub(crate) async fn register(
         CreateUserError::EmailTaken => ApiError::EmailTaken,
         CreateUserError::Database(error) => error.into(),
     })?;
-    Ok((Status::Created, begin(db, tokens, lifetimes, &identity).await?))
+    Ok((Status::Created, begin(db, tokens, &identity).await?))
 }
 
 #[post("/auth/register", data = "<body>")]
@@ -77,9 +75,8 @@ pub(crate) async fn register_as_reference(
     db: &Db,
     hasher: &State<Hasher>,
     tokens: &State<Tokens>,
-    lifetimes: &State<Lifetimes>,
 ) -> Result<(Status, Access), ApiError> {
-    register(limit, body, db, hasher, tokens, lifetimes).await
+    register(limit, body, db, hasher, tokens).await
 }
 
 /// One answer for an unknown email and a wrong password, in the same time.
@@ -90,7 +87,6 @@ pub(crate) async fn login(
     db: &Db,
     hasher: &State<Hasher>,
     tokens: &State<Tokens>,
-    lifetimes: &State<Lifetimes>,
 ) -> Result<Access, ApiError> {
     let Body(Credentials { email, password }) = body;
     let user = match email.parse::<Email>() {
@@ -108,7 +104,7 @@ pub(crate) async fn login(
     {
         tracing::warn!(%error, "a hash stays as cheap as it was until the next login");
     }
-    begin(db, tokens, lifetimes, &user.identity).await
+    begin(db, tokens, &user.identity).await
 }
 
 #[post("/auth/login", data = "<body>")]
@@ -118,7 +114,6 @@ pub(crate) async fn login_as_reference(
     db: &Db,
     hasher: &State<Hasher>,
     tokens: &State<Tokens>,
-    lifetimes: &State<Lifetimes>,
 ) -> Result<Access, ApiError> {
-    login(limit, body, db, hasher, tokens, lifetimes).await
+    login(limit, body, db, hasher, tokens).await
 }
