@@ -37,7 +37,6 @@ use rocket::{Build, Rocket, Route, catchers, routes};
 use rocket_db_pools::Database;
 use shop_common::config::{self, Settings};
 use shop_common::orders::place::Placement;
-use shop_common::users::sessions::Lifetimes;
 use shop_common::{files, seed};
 
 use crate::auth::hashing::Hasher;
@@ -82,11 +81,10 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
     let hasher = Hasher::new(&settings.auth).map_err(BootError::Threads)?;
     let limits = RateLimits::new(&settings.rate_limits, &settings.databases.redis)?;
     let relay = realtime::relay::fairing(settings.databases.redis.clone());
-    let revocations = Revocations::new(settings.auth.token_lifetime());
-    let lifetimes = Lifetimes::of(&settings.auth);
     let origins = Origins::new(&settings.live.origins);
     let sessions = Sessions::default();
     let hub = Hub::new(settings.live.sockets_per_user);
+    let revocations = Revocations::new(settings.auth.token_lifetime(), hub.clone());
     let live = settings.live.clone();
     let figment = Figment::from(rocket::Config::default()).merge(figment);
     Ok(rocket::custom(figment)
@@ -99,7 +97,6 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
         .manage(openapi::page::Page::new())
         .manage(hub)
         .manage(revocations)
-        .manage(lifetimes)
         .manage(sessions.clone())
         .manage(origins.clone())
         .manage(TicketTime(Duration::from_secs(settings.live.ticket_seconds)))

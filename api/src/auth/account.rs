@@ -6,20 +6,19 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use shop_common::users::password::{self, StrongPassword, Verified};
 use shop_common::users::queries::{self, Account};
-use shop_common::users::sessions::{self, Lifetimes};
+use shop_common::users::sessions;
 use utoipa::ToSchema;
 
 use super::guard::Caller;
 use super::hashing::Hasher;
 use super::revocation::Revocations;
-use super::sessions::{Access, note_revoked};
+use super::sessions::Access;
 use super::tokens::Tokens;
 use crate::body::Body;
 use crate::db::Db;
 use crate::error::ApiError;
 use crate::openapi::problems::{Bodies, Commits, Limits, Problems, Reading, SignedIn, errors};
 use crate::rate_limit::{Limited, Login, Reads};
-use crate::realtime::hub::Hub;
 
 /// Show your account
 #[utoipa::path(
@@ -76,9 +75,7 @@ pub(crate) async fn change_password(
     db: &Db,
     hasher: &State<Hasher>,
     tokens: &State<Tokens>,
-    lifetimes: &State<Lifetimes>,
     revocations: &State<Revocations>,
-    hub: &State<Hub>,
 ) -> Result<Access, ApiError> {
     let Body(NewPassword { current_password, new_password }) = body;
     let signer = tokens.signer()?;
@@ -97,8 +94,8 @@ pub(crate) async fn change_password(
             password::hash(&password).map_err(|error| ApiError::Internal(error.to_string()))
         })
         .await??;
-    let changed = sessions::change_password(db.pool(), &login.identity, &password_hash, lifetimes).await?;
+    let changed = sessions::change_password(db.pool(), &login.identity, &password_hash, tokens.lifetimes()).await?;
     let (identity, session) = changed.ok_or(ApiError::TokenRevoked)?;
-    note_revoked(&identity, revocations, hub);
+    revocations.note_user(identity.id, identity.token_generation);
     Access::to(&identity, &session, &signer)
 }

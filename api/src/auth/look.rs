@@ -11,21 +11,17 @@ use tokio::time::sleep;
 use super::revocation::Revocations;
 use super::tokens::Tokens;
 use crate::db::Db;
-use crate::realtime::hub::Hub;
 
 /// How often: how long a revoked token may still be good. Not more often either, whoever asks.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
 
-/// Looks each second, and wakes the sockets of who was revoked.
+/// Looks before the first request, and then each second.
 pub(crate) fn fairing() -> AdHoc {
     AdHoc::on_liftoff("Keys and revocations", move |rocket| {
         Box::pin(async move {
-            let (Some(tokens), Some(revocations), Some(hub), Some(db)) = (
-                rocket.state::<Tokens>().cloned(),
-                rocket.state::<Revocations>().cloned(),
-                rocket.state::<Hub>().cloned(),
-                Db::fetch(rocket),
-            ) else {
+            let (Some(tokens), Some(revocations), Some(db)) =
+                (rocket.state::<Tokens>(), rocket.state::<Revocations>().cloned(), Db::fetch(rocket))
+            else {
                 return;
             };
             let (pool, mut shutdown) = (db.pool().clone(), rocket.shutdown());
@@ -38,9 +34,10 @@ pub(crate) fn fairing() -> AdHoc {
                     }
                 }
             };
-            let look_at_revocations = async move || match revocations.look(&pool).await {
-                Ok(moved) => hub.wake(moved),
-                Err(error) => tracing::warn!(%error, "cannot see whose tokens were revoked, looking again"),
+            let look_at_revocations = async move || {
+                if let Err(error) = revocations.look(&pool).await {
+                    tracing::warn!(%error, "cannot see whose tokens were revoked, looking again");
+                }
             };
             tokio::join!(look_at_keys(), look_at_revocations());
             tokio::spawn(async move {

@@ -16,7 +16,6 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use shop_common::users::password::{self, StrongPassword, Verified};
 use shop_common::users::queries::{self, CreateUserError, NewUser};
-use shop_common::users::sessions::Lifetimes;
 use shop_common::users::{Email, Role, UserName};
 use shop_common::{config, seed};
 use utoipa::ToSchema;
@@ -80,7 +79,6 @@ pub(crate) async fn register(
     db: &Db,
     hasher: &State<Hasher>,
     tokens: &State<Tokens>,
-    lifetimes: &State<Lifetimes>,
 ) -> Result<(Status, Access), ApiError> {
     let Body(Registration { email, password, name }) = body;
     let email: Email = email.parse().map_err(|error| ApiError::InvalidBody(format!("email: {error}")))?;
@@ -98,7 +96,7 @@ pub(crate) async fn register(
         CreateUserError::Database(error) => error.into(),
     })?;
     logins.succeeded(user.email.as_str()).await;
-    Ok((Status::Created, begin(db, tokens, lifetimes, &identity).await?))
+    Ok((Status::Created, begin(db, tokens, &identity).await?))
 }
 
 /// Register, at the reference backend's address
@@ -120,9 +118,8 @@ pub(crate) async fn register_as_reference(
     db: &Db,
     hasher: &State<Hasher>,
     tokens: &State<Tokens>,
-    lifetimes: &State<Lifetimes>,
 ) -> Result<(Status, Access), ApiError> {
-    register(logins, body, db, hasher, tokens, lifetimes).await
+    register(logins, body, db, hasher, tokens).await
 }
 
 /// Log in
@@ -143,7 +140,6 @@ pub(crate) async fn login(
     db: &Db,
     hasher: &State<Hasher>,
     tokens: &State<Tokens>,
-    lifetimes: &State<Lifetimes>,
 ) -> Result<Access, ApiError> {
     let Body(Credentials { email, password }) = body;
     logins.attempt(&email).await?;
@@ -163,7 +159,7 @@ pub(crate) async fn login(
         tracing::warn!(%error, "a hash stays as cheap as it was until the next login");
     }
     logins.succeeded(&email).await;
-    begin(db, tokens, lifetimes, &user.identity).await
+    begin(db, tokens, &user.identity).await
 }
 
 /// Log in, at the reference backend's address
@@ -184,7 +180,6 @@ pub(crate) async fn login_as_reference(
     db: &Db,
     hasher: &State<Hasher>,
     tokens: &State<Tokens>,
-    lifetimes: &State<Lifetimes>,
 ) -> Result<Access, ApiError> {
-    login(logins, body, db, hasher, tokens, lifetimes).await
+    login(logins, body, db, hasher, tokens).await
 }

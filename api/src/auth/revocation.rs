@@ -1,7 +1,8 @@
 //! Revoked tokens: which of them do not count any more, although they have not expired.
 //!
 //! A token names its session, and the generation that its user was in. Every api looks each second (`look.rs`) which
-//! sessions have ended and whose generation has moved, and keeps that in memory for as long as a token lives.
+//! sessions have ended and whose generation has moved, wakes their sockets, and keeps that in memory for as long as
+//! a token lives.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -17,6 +18,7 @@ use sqlx::PgPool;
 use tokio::time::Instant;
 
 use crate::error::ApiError;
+use crate::realtime::hub::Hub;
 
 /// A look goes back so much further than the one before, for what was written before it and committed after it. And
 /// what is known is kept for so much longer than a token lives, since clocks differ.
@@ -26,6 +28,7 @@ const OVERLAP: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub(crate) struct Revocations {
     seen: Arc<RwLock<Seen>>,
+    hub: Hub,
     /// How long a token lives.
     lifetime: Duration,
 }
@@ -40,9 +43,9 @@ struct Seen {
 }
 
 impl Revocations {
-    /// Nothing is known yet; tokens live for so long.
-    pub(crate) fn new(lifetime: Duration) -> Self {
-        Self { seen: Arc::default(), lifetime }
+    /// Nothing is known yet; tokens live for so long, and what they have opened is in that hub.
+    pub(crate) fn new(lifetime: Duration, hub: Hub) -> Self {
+        Self { seen: Arc::default(), hub, lifetime }
     }
 
     /// Whether a request with that token may go on. Before the first look nobody knows.
@@ -61,17 +64,19 @@ impl Revocations {
     }
 
     /// Notes what this api has revoked itself, which need not wait for the next look.
-    pub(crate) fn note_session(&self, session: SessionId) {
+    pub(crate) fn note_session(&self, user: UserId, session: SessionId) {
         self.write(|seen| seen.note_session(session));
+        self.hub.wake([user]);
     }
 
     /// The same for all tokens of a user before that generation.
     pub(crate) fn note_user(&self, user: UserId, generation: i32) {
         self.write(|seen| seen.note_user(user, generation));
+        self.hub.wake([user]);
     }
 
-    /// Looks at the tables, and gives the users of whose tokens some were revoked since the last look.
-    pub(super) async fn look(&self, pool: &PgPool) -> Result<Vec<UserId>, sqlx::Error> {
+    /// Looks at the tables, and wakes the sockets of the users of whose tokens some were revoked since the last look.
+    pub(super) async fn look(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
         let began = Instant::now();
         let longest = self.lifetime + OVERLAP;
         // Only how long ago it was: the database's clock need not be this one.
@@ -82,11 +87,13 @@ impl Revocations {
             Ok((users, sessions::revoked_within(&pool, window).await?))
         });
         let (users, sessions) = found.await.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
-        Ok(self.write(|seen| {
+        let moved = self.write(|seen| {
             seen.looked_at = Some(began);
             seen.forget(longest);
             seen.learn(users, sessions)
-        }))
+        });
+        self.hub.wake(moved);
+        Ok(())
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Seen> {
@@ -171,7 +178,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_token_counts_unless_its_session_has_ended_or_its_generation_is_over() {
-        let revocations = Revocations::new(Duration::from_secs(60));
+        let revocations = Revocations::new(Duration::from_secs(60), Hub::new(20));
         let holder = Holder {
             user_id: UserId::new(),
             session_id: SessionId::new(),
@@ -182,9 +189,9 @@ mod tests {
         revocations.write(|seen| seen.looked_at = Some(Instant::now()));
 
         revocations.note_user(holder.user_id, 1);
-        revocations.note_session(SessionId::new());
+        revocations.note_session(holder.user_id, SessionId::new());
         assert!(revocations.check(&holder).is_ok());
-        revocations.note_session(holder.session_id);
+        revocations.note_session(holder.user_id, holder.session_id);
         assert!(matches!(revocations.check(&holder), Err(ApiError::TokenRevoked)));
 
         let other = Holder { session_id: SessionId::new(), ..holder };

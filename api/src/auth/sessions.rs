@@ -7,7 +7,7 @@ use rocket::{Request, State, post};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use shop_common::db;
-use shop_common::users::sessions::{self, Lifetimes, Opened, Reason, RefreshError};
+use shop_common::users::sessions::{self, Opened, Reason, RefreshError};
 use shop_common::users::{Identity, queries};
 use utoipa::ToSchema;
 
@@ -19,7 +19,6 @@ use crate::db::Db;
 use crate::error::ApiError;
 use crate::openapi::problems::{Bodies, Commits, Limits, Problems, SignedIn, errors};
 use crate::rate_limit::{Limited, Writes};
-use crate::realtime::hub::Hub;
 
 /// What a login gives, named as OAuth names it (RFC 6749, 5.1); the reference backend has the first one only.
 #[derive(Serialize, ToSchema)]
@@ -56,14 +55,9 @@ impl<'r> Responder<'r, 'static> for Access {
 }
 
 /// Logs somebody in.
-pub(super) async fn begin(
-    db: &Db,
-    tokens: &Tokens,
-    lifetimes: &Lifetimes,
-    identity: &Identity,
-) -> Result<Access, ApiError> {
+pub(super) async fn begin(db: &Db, tokens: &Tokens, identity: &Identity) -> Result<Access, ApiError> {
     let signer = tokens.signer()?;
-    let session = sessions::open(db.pool(), identity, lifetimes).await?;
+    let session = sessions::open(db.pool(), identity, tokens.lifetimes()).await?;
     Access::to(identity, &session, &signer)
 }
 
@@ -97,21 +91,18 @@ pub(crate) async fn refresh(
     body: Body<Refresh>,
     db: &Db,
     tokens: &State<Tokens>,
-    lifetimes: &State<Lifetimes>,
     revocations: &State<Revocations>,
-    hub: &State<Hub>,
 ) -> Result<Access, ApiError> {
     let Body(Refresh { refresh_token }) = body;
     let signer = tokens.signer()?;
-    let (pool, lifetimes) = (db.pool().clone(), *lifetimes.inner());
+    let (pool, lifetimes) = (db.pool().clone(), *tokens.lifetimes());
     let refreshed = db::bounded(async move { sessions::refresh(&pool, &refresh_token.into(), &lifetimes).await });
     match refreshed.await.ok_or(ApiError::OutcomeUnknown)? {
         Ok((identity, session)) => Access::to(&identity, &session, &signer),
         Err(RefreshError::Reused { session, user }) => {
             tracing::warn!(%session, %user, "a refresh token was used twice, its session has ended");
             metrics::counter!("shop_refresh_tokens_reused_total").increment(1);
-            revocations.note_session(session);
-            hub.wake([user]);
+            revocations.note_session(user, session);
             Err(ApiError::RefreshTokenReused)
         }
         Err(RefreshError::Invalid) => Err(ApiError::RefreshTokenInvalid),
@@ -135,12 +126,10 @@ pub(crate) async fn logout(
     _limit: Limited<Writes>,
     db: &Db,
     revocations: &State<Revocations>,
-    hub: &State<Hub>,
 ) -> Result<Status, ApiError> {
     let session = caller.holder.session_id;
     sessions::revoke(db.pool(), session, Reason::Logout).await?;
-    revocations.note_session(session);
-    hub.wake([caller.id]);
+    revocations.note_session(caller.id, session);
     Ok(Status::NoContent)
 }
 
@@ -159,15 +148,8 @@ pub(crate) async fn logout_all(
     _limit: Limited<Writes>,
     db: &Db,
     revocations: &State<Revocations>,
-    hub: &State<Hub>,
 ) -> Result<Status, ApiError> {
     let identity = queries::revoke_tokens_of(db.pool(), caller.id).await?.ok_or(ApiError::TokenInvalid)?;
-    note_revoked(&identity, revocations, hub);
-    Ok(Status::NoContent)
-}
-
-/// What this api has revoked itself, it knows at once.
-pub(super) fn note_revoked(identity: &Identity, revocations: &Revocations, hub: &Hub) {
     revocations.note_user(identity.id, identity.token_generation);
-    hub.wake([identity.id]);
+    Ok(Status::NoContent)
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use shop_common::config;
 use shop_common::id::{SessionId, UserId};
 use shop_common::time::Timestamp;
+use shop_common::users::sessions::Lifetimes;
 use shop_common::users::signing_keys::Kid;
 use shop_common::users::tickets::Holder;
 use shop_common::users::{Identity, Role};
@@ -70,6 +71,7 @@ pub(crate) struct Tokens {
     issuer: String,
     audience: String,
     seconds: i64,
+    lifetimes: Lifetimes,
 }
 
 /// What signs a token that is about to be issued: who changes anything for it in the database first can be sure of it.
@@ -102,7 +104,13 @@ impl Tokens {
             issuer: settings.issuer.clone(),
             audience: settings.audience.clone(),
             seconds: i64::try_from(settings.token_seconds).unwrap_or(i64::MAX),
+            lifetimes: Lifetimes::of(settings),
         }
+    }
+
+    /// How long the sessions live that tokens are issued for.
+    pub(crate) fn lifetimes(&self) -> &Lifetimes {
+        &self.lifetimes
     }
 
     /// The keys that sign and check.

@@ -1,7 +1,7 @@
 //! Signing keys: which keys sign access tokens, and which are still good for checking them.
 //!
 //! The table has names and times only. The key itself is derived from the secret that the apis share and the
-//! name ([`derive`]), so that neither the database nor a backup of it holds anything that could sign a token.
+//! name ([`derive()`]), so that neither the database nor a backup of it holds anything that could sign a token.
 //!
 //! At most two keys are live: the one that signs, and the one before it (or after it, for a few seconds). A new key
 //! signs only [`LEAD`] after it was written, and each api looks at the table more often than that: so each of them
