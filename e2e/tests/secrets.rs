@@ -261,6 +261,7 @@ async fn a_secret_in_the_wrong_place_is_in_no_log_no_error_and_no_metric(pool: P
     let of_api = nobody.get("/metrics").await.text;
 
     assert!(of_worker.contains("shop_orders_settled_total") && of_api.contains("http_requests_total"));
+    assert!(api.process.log().contains("TRACE") && worker.log().contains("TRACE"), "everything is logged that can be");
     for (what, text) in [
         ("the api's log", &api.process.log()),
         ("the worker's log", &worker.log()),
