@@ -209,3 +209,14 @@ async fn the_address_of_the_registration_is_known(pool: PgPool) {
     assert_limited(&login(&shop, "198.51.100.9", "ada@example.com", PASSWORD).await, "login-account");
     assert_eq!(login(&shop, home, "ada@example.com", PASSWORD).await.status, 200);
 }
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn who_knocks_at_the_sockets_too_often_is_told_so(pool: PgPool) {
+    let shop = limited(&pool, "knocks={per_minute=1,burst=1}");
+    let (one, other) = (shop.api(), shop.api());
+    let knock = async |url: &str| Caller::nobody(url).get("/socket.io/?EIO=4&transport=polling").await;
+
+    let let_in = knock(&one.url).await;
+    assert_eq!((let_in.status, let_in.header("ratelimit-policy")), (200, Some(r#""knocks";q=1;w=60"#)));
+    assert_limited(&knock(&other.url).await, "knocks");
+}
