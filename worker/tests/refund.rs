@@ -242,11 +242,16 @@ async fn a_refund_is_never_given_up_however_long_the_gateway_is_silent(pool: PgP
     let gateway = gateway(&shop, &[Act::Silence; 10]);
     let runner = worker(&shop, gateway.clone()).await;
 
-    while gateway.refunds.lock().unwrap().len() < 5 {
+    let asked = || gateway.refunds.lock().unwrap().len();
+    for _ in 0..200 {
+        if asked() == 5 {
+            break;
+        }
         runner.step().await.unwrap();
         runner.finish().await;
     }
 
+    assert_eq!(asked(), 5);
     assert_eq!(shop.status(order).await, OrderStatus::Completed);
     assert_eq!(job(&shop, refund).await, ("scheduled".to_owned(), Some("gateway_gave_no_answer".to_owned())));
     shop.assert_sound().await;
