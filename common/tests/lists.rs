@@ -12,7 +12,9 @@ use shop_common::pagination::cursor::InvalidCursor;
 use shop_common::pagination::{Column, Direction, Page, PageRequest};
 use shop_common::products::movements::{self, MovementColumn};
 use shop_common::products::search::{self, Relevance, SearchText};
-use shop_common::products::{Product, ProductChanges, ProductColumn, ProductFilter, ProductName, queries as products};
+use shop_common::products::{
+    Expected, Product, ProductChanges, ProductColumn, ProductFilter, ProductName, queries as products,
+};
 use shop_common::reason::Reason;
 use shop_testkit::{Shop, money};
 use sqlx::{AssertSqlSafe, PgPool};
@@ -361,14 +363,14 @@ async fn search_follows_edits_and_deletions_at_once(pool: PgPool) {
         ..ProductChanges::default()
     };
 
-    products::update(&pool, id, &renamed, None).await.unwrap();
+    products::update(&pool, id, &Expected::Any, &renamed, None).await.unwrap();
     assert_eq!(found(&pool, "mug").await, [""; 0]);
     assert_eq!(found(&pool, "jar").await, ["Glass jar"]);
     assert_eq!(found(&pool, "glas").await, ["Glass jar"]);
     let reason = "counted".parse::<Reason>().unwrap();
     products::adjust_stock(&pool, id, -5, &reason, None).await.unwrap();
     assert_eq!(find(&pool, "jar").await.items[0].stock, 0);
-    products::delete(&pool, id).await.unwrap();
+    products::delete(&pool, id, &Expected::Any).await.unwrap();
     assert_eq!(found(&pool, "jar").await, [""; 0]);
 }
 
@@ -432,7 +434,7 @@ async fn of_more_than_a_thousand_matches_the_newest_are_ranked_and_the_answer_sa
     let sorted = walk_products(&pool, Some(&mug), &everything, ProductColumn::Price, Direction::Ascending).await;
     assert_eq!((sorted.len(), sorted[0].id), (1001, oldest));
 
-    products::delete(&pool, oldest).await.unwrap();
+    products::delete(&pool, oldest, &Expected::Any).await.unwrap();
     let page = find(&pool, "mug").await;
     assert_eq!((page.total_count, page.incomplete_results, page.total_count_is_estimate), (1000, false, false));
 }
@@ -489,7 +491,7 @@ async fn the_movements_of_a_stock_come_newest_first(pool: PgPool) {
     assert_eq!((walked[9].reason.as_str(), walked[9].actor_id), ("initial stock", None));
     assert_eq!(list(first.clone()).await.total_count, 10);
 
-    products::delete(&pool, other).await.unwrap();
+    products::delete(&pool, other, &Expected::Any).await.unwrap();
     assert_eq!(movements::list(&pool, other, &first).await.unwrap().unwrap().items.len(), 1);
     assert!(movements::list(&pool, ProductId::new(), &first).await.unwrap().is_none());
 }
