@@ -42,7 +42,8 @@ impl Listener {
     fn hears(&self, what: &str, text: &str) {
         let text = text.to_lowercase();
         for secret in &self.secrets {
-            assert!(!text.contains(&secret.to_lowercase()), "{secret} is told by {what}: {text}");
+            let told = text.lines().find(|line| line.contains(&secret.to_lowercase()));
+            assert_eq!(told, None, "{secret} is told by {what}");
         }
     }
 
