@@ -4,10 +4,11 @@ use std::io::Cursor;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rocket::http::uri::Origin;
 use rocket::http::{ContentType, Header};
 use rocket::request::Request;
 use rocket::response::{self, Redirect, Responder, Response};
-use rocket::{State, get, uri};
+use rocket::{Either, State, get};
 use utoipa_swagger_ui::SwaggerFile;
 
 use crate::error::ApiError;
@@ -31,18 +32,16 @@ impl Page {
     }
 }
 
-/// The page without its slash: what it loads is beside it, so it needs one.
-#[get("/docs")]
-pub(crate) fn slash() -> Redirect {
-    Redirect::permanent(uri!("/docs/"))
-}
-
 /// The page, or a file that it loads.
 #[get("/docs/<path..>")]
-pub(crate) fn file(path: PathBuf, page: &State<Page>) -> Result<File, ApiError> {
+pub(crate) fn show(path: PathBuf, uri: &Origin<'_>, page: &State<Page>) -> Result<Either<Redirect, File>, ApiError> {
+    // What the page loads is beside it, so its address needs the slash, which Rocket does without.
+    if uri.path() == "/docs" {
+        return Ok(Either::Left(Redirect::permanent("/docs/")));
+    }
     let name = path.to_str().ok_or(ApiError::NoRoute)?;
     match utoipa_swagger_ui::serve(name, Arc::clone(&page.0)) {
-        Ok(Some(file)) => Ok(File(file)),
+        Ok(Some(file)) => Ok(Either::Right(File(file))),
         Ok(None) => Err(ApiError::NoRoute),
         Err(error) => Err(ApiError::Internal(error.to_string())),
     }
