@@ -16,7 +16,8 @@ use utoipa::openapi::{ObjectBuilder, OpenApi, RefOr, Type};
 use utoipa::{Modify, OpenApi as _};
 
 use self::problems::Problems;
-use crate::error::Problem;
+use crate::error::{ApiError, Problem};
+use crate::methods::Methods;
 use crate::{auth, health, orders, products, realtime, refunds, stock};
 
 /// The name of the security scheme of access tokens.
@@ -66,7 +67,7 @@ const TOKEN: &str = "token";
         document,
     ),
     components(schemas(Problem)),
-    modifiers(&TokenScheme, &HeadersOfAll),
+    modifiers(&TokenScheme, &Elsewhere, &HeadersOfAll),
 )]
 struct Document;
 
@@ -79,6 +80,22 @@ impl Modify for TokenScheme {
         scheme.bearer_format = Some("JWT".to_owned());
         scheme.description = Some("The access token that POST /login gives.".to_owned());
         document.components.get_or_insert_default().add_security_scheme(TOKEN, SecurityScheme::Http(scheme));
+    }
+}
+
+/// What is answered where there is no operation.
+struct Elsewhere;
+
+impl Modify for Elsewhere {
+    fn modify(&self, document: &mut OpenApi) {
+        let responses = &mut document.components.get_or_insert_default().responses;
+        for (name, error) in [
+            ("NoSuchAddress", ApiError::NoRoute),
+            ("NoSuchMethod", ApiError::MethodNotAllowed(Methods::default())),
+            ("NotAccepted", ApiError::Other(406)),
+        ] {
+            responses.insert(name.to_owned(), problems::response(&[error]).into());
+        }
     }
 }
 
@@ -171,6 +188,22 @@ mod tests {
             .collect();
 
         assert_eq!(described, mounted);
+    }
+
+    #[test]
+    fn every_code_of_an_error_is_in_the_document_with_an_example() {
+        let document = json();
+        // Another test holds this table against the code.
+        let (_, errors) = include_str!("../../../docs/api.md").split_once("## Errors").unwrap();
+        let (errors, _) = errors.split_once("\n## ").unwrap();
+        let codes: Vec<&str> = errors
+            .lines()
+            .filter_map(|line| line.strip_prefix("| ")?.split_once(" | `")?.1.split('`').next())
+            .collect();
+        assert!(codes.len() > 40, "{codes:?}");
+        let missing: Vec<_> =
+            codes.iter().filter(|code| !document.contains(&format!("\"code\": \"{code}\""))).collect();
+        assert_eq!(missing, Vec::<&&str>::new());
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl<E: Errors> IntoResponses for Problems<E> {
 }
 
 /// The errors of one status.
-fn response(errors: &[ApiError]) -> Response {
+pub(super) fn response(errors: &[ApiError]) -> Response {
     let codes: Vec<String> = errors.iter().map(|error| format!("`{}`", error.code())).collect();
     let examples = errors.iter().map(|error| {
         let value: Option<Value> = serde_json::from_slice(&error.body(Some("0199b7a0"))).ok();
