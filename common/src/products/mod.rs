@@ -85,7 +85,7 @@ impl std::str::FromStr for Revision {
         let (version, stock) = text.split_once('-').ok_or(RevisionError)?;
         let (Ok(version), Ok(stock)) = (version.parse(), stock.parse()) else { return Err(RevisionError) };
         let revision = Self { version, stock };
-        if revision.to_string() == text { Ok(revision) } else { Err(RevisionError) }
+        if stock >= 0 && revision.to_string() == text { Ok(revision) } else { Err(RevisionError) }
     }
 }
 
