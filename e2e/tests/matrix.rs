@@ -3,8 +3,6 @@
 //! An operation that is not in [`open_to`] fails the tests, until somebody has thought about who may do it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::sync::LazyLock;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -13,14 +11,12 @@ use serde_json::{Value, json};
 use shop_common::db::MIGRATOR;
 use shop_common::seed;
 use shop_common::users::signing_keys::{self, Kid};
+use shop_e2e::document::{Operation, operations};
 use shop_e2e::{Answer, Caller, eventually, mug, order, read};
 use shop_testkit::binaries::{Api, Environment};
 use sqlx::PgPool;
 
 const SECRET: &str = "0f9d2c7be8a1456394d7c0ab12ef5678";
-
-static DOCUMENT: LazyLock<Value> =
-    LazyLock::new(|| serde_json::from_str(include_str!("../../docs/openapi.json")).unwrap());
 
 /// To whom an operation is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,39 +42,6 @@ fn open_to(operation: &str) -> Option<OpenTo> {
         "createProduct" | "updateProduct" | "deleteProduct" | "listMovements" | "refundOrder" => OpenTo::Admins,
         _ => return None,
     })
-}
-
-/// An operation, as the document has it.
-struct Operation {
-    id: &'static str,
-    method: Method,
-    path: &'static str,
-    described: &'static Value,
-}
-
-fn operations() -> Vec<Operation> {
-    let paths = DOCUMENT["paths"].as_object().unwrap();
-    let of_path = |(path, item): (&'static String, &'static Value)| {
-        item.as_object().unwrap().iter().map(move |(method, described)| Operation {
-            id: described["operationId"].as_str().unwrap(),
-            method: method.to_uppercase().parse().unwrap(),
-            path,
-            described,
-        })
-    };
-    paths.iter().flat_map(of_path).collect()
-}
-
-impl Operation {
-    /// Whether the document says that a token is needed.
-    fn takes_token(&self) -> bool {
-        self.described["security"].as_array().is_some_and(|ways| ways.iter().any(|way| way.get("token").is_some()))
-    }
-
-    /// Whether the document says that some are turned away for not being admins.
-    fn names(&self, status: &str, code: &str) -> bool {
-        !self.described["responses"][status]["content"]["application/problem+json"]["examples"][code].is_null()
-    }
 }
 
 /// What there is to ask for.
@@ -111,8 +74,7 @@ impl Things {
 
     async fn ask(&self, operation: &Operation, caller: &Caller) -> Answer {
         let thing = if operation.path.starts_with("/orders") { &self.order } else { &self.product };
-        let path = operation.path.replace("{id}", thing).replace("{product}", thing);
-        let mut request = caller.request(operation.method.clone(), &path);
+        let mut request = caller.request(operation.method.clone(), &operation.path_to(thing));
         if let Some(body) = self.body(operation.id) {
             request = request.json(&body);
         }
@@ -273,4 +235,26 @@ async fn only_admins_choose_whose_orders_are_listed(pool: PgPool) {
     assert_eq!(code(&other.get(&of_owner).await), (403, "admin_only"));
     assert_eq!(other.get("/orders").await.json["totalCount"], 0);
     assert_eq!(admin.get(&of_owner).await.json["items"][0]["id"], json!(things.order));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn every_operation_that_can_be_asked_too_often_says_how_often_it_may_be(pool: PgPool) {
+    let limits = "{timeout_ms=10000}";
+    let api = Environment::new(&pool).with("SHOP_RATE_LIMITS", "on").with("ROCKET_RATE_LIMITS", limits).api();
+    let owner = Caller::customer(&api.url, "owner").await;
+    let things = Things::new(&pool, &api, &owner).await;
+    let admin = Caller::login(&api.url, seed::ADMIN_EMAIL, "password").await;
+
+    for operation in operations() {
+        let id = operation.id;
+        if matches!(id, "logout" | "logoutAll" | "openSocket") {
+            // With the first two there is nobody left to ask the rest; the last one is limited by who knocks.
+            continue;
+        }
+        let answer = things.ask(&operation, &admin).await;
+        assert_eq!(answer.header("RateLimit").is_some(), operation.names("429", "rate_limited"), "{id}");
+        assert_eq!(answer.header("RateLimit-Policy").is_some(), answer.header("RateLimit").is_some(), "{id}");
+        let looked_at = !id.starts_with("live") && !matches!(id, "ready" | "metrics" | "openapi");
+        assert_eq!(answer.header("RateLimit").is_some(), looked_at, "{id} has no limit");
+    }
 }

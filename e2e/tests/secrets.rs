@@ -8,6 +8,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use shop_common::db::MIGRATOR;
 use shop_common::seed;
+use shop_e2e::document::{Operation, operations};
 use shop_e2e::{Answer, Caller, PASSWORD, eventually, order, read};
 use shop_testkit::binaries::Environment;
 use shop_testkit::url_of;
@@ -144,25 +145,18 @@ async fn a_secret_in_the_wrong_place_is_in_no_log_no_error_and_no_metric(pool: P
         secrets: vec![TRACE.to_owned(), JWT_SECRET.to_owned(), signature, ticket.clone(), database_password],
     };
 
-    let writing = [
-        (Method::POST, "/register".to_owned()),
-        (Method::POST, "/auth/register".to_owned()),
-        (Method::POST, "/login".to_owned()),
-        (Method::POST, "/auth/login".to_owned()),
-        (Method::POST, "/auth/ws-ticket".to_owned()),
-        (Method::POST, "/products".to_owned()),
-        (Method::PUT, format!("/products/{mug}")),
-        (Method::POST, "/orders".to_owned()),
-        (Method::POST, format!("/orders/{placed}/cancel")),
-    ];
-    for (method, path) in &writing {
+    // Whoever has logged out could ask nothing else.
+    let operations: Vec<_> = operations().into_iter().filter(|one| !one.id.starts_with("logout")).collect();
+    for operation in operations.iter().filter(|one| matches!(one.method, Method::POST | Method::PUT)) {
+        let thing = if operation.path.starts_with("/orders") { &placed } else { mug };
+        let (method, path) = (operation.method.clone(), operation.path_to(thing));
         for body in bodies(CANARY).into_iter().chain(bodies(&token).into_iter().take(20)) {
             for content in ["application/json", "text/plain"] {
                 // Logging in with a good email costs a hash each time.
                 if content == "text/plain" && body.len() > 200 {
                     continue;
                 }
-                let request = admin.request(method.clone(), path).header("Content-Type", content).body(body.clone());
+                let request = admin.request(method.clone(), &path).header("Content-Type", content).body(body.clone());
                 listener.sends(&format!("{method} {path} {body}"), request).await;
             }
         }
@@ -171,22 +165,10 @@ async fn a_secret_in_the_wrong_place_is_in_no_log_no_error_and_no_metric(pool: P
     for secret in [CANARY, &token, &ticket] {
         for path in [
             "/{}",
-            "/products/{}",
-            "/orders/{}",
-            "/orders/{}/cancel",
-            "/orders/{}/events",
+            "/docs/{}",
             "/socket.io/{}",
-            "/products?skip={}",
-            "/products?take={}",
-            "/products?orderBy={}",
-            "/products?order={}",
             "/products?{}={}",
-            "/orders?skip={}",
-            "/orders?take={}",
-            "/orders?orderBy={}",
-            "/orders?order={}",
             "/login?password={}",
-            "/ws?since={}",
             "/ws?token={}",
             "/ws?ticket={}x",
             "/socket.io/?EIO=4&transport={}",
@@ -201,9 +183,13 @@ async fn a_secret_in_the_wrong_place_is_in_no_log_no_error_and_no_metric(pool: P
                 listener.sends(&format!("{method} {path}"), ada.request(method, &path)).await;
             }
         }
-        let path = format!("/orders/{placed}/events");
-        for query in ["after", "take"] {
-            listener.sends(query, ada.request(Method::GET, &format!("{path}?{query}={secret}"))).await;
+        for operation in &operations {
+            let path = operation.path_to(secret);
+            listener.sends(&path, ada.request(operation.method.clone(), &path)).await;
+            for parameter in operation.query() {
+                let path = format!("{}?{parameter}={secret}x", operation.path_to(&placed));
+                listener.sends(&path, admin.request(operation.method.clone(), &path)).await;
+            }
         }
         for (header, value) in [
             ("Authorization", secret.to_owned()),
@@ -361,15 +347,20 @@ async fn nobody_sets_what_is_not_theirs_to_set_on_any_route_that_writes(pool: Pg
 
     let credentials = json!({ "email": "eve@example.com", "password": PASSWORD });
     let item = json!({ "productId": mug, "quantity": 1 });
-    for (caller, method, path, body) in [
-        (&ada, Method::POST, "/register".to_owned(), credentials.clone()),
-        (&ada, Method::POST, "/auth/register".to_owned(), credentials.clone()),
-        (&ada, Method::POST, "/login".to_owned(), credentials.clone()),
-        (&ada, Method::POST, "/auth/login".to_owned(), credentials),
-        (&admin, Method::POST, "/products".to_owned(), json!({ "name": "Tea", "price": 5, "stock": 9 })),
-        (&admin, Method::PUT, format!("/products/{}", mug.as_str().unwrap()), json!({ "price": 5, "stock": 1 })),
-        (&ada, Method::POST, "/orders".to_owned(), json!({ "items": [item] })),
-    ] {
+    for operation in operations().into_iter().filter(Operation::takes_body) {
+        let (caller, thing, body) = match operation.id {
+            "register" | "registerAsReference" | "login" | "loginAsReference" => (&ada, &mug, credentials.clone()),
+            "refresh" => (&ada, &mug, json!({ "refresh_token": "guessed" })),
+            "changePassword" => {
+                (&ada, &mug, json!({ "current_password": PASSWORD, "new_password": "B4ttery-staple-9" }))
+            }
+            "createProduct" => (&admin, &mug, json!({ "name": "Tea", "price": 5, "stock": 9 })),
+            "updateProduct" => (&admin, &mug, json!({ "price": 5, "stock": 1 })),
+            "placeOrder" => (&ada, &mug, json!({ "items": [item] })),
+            "refundOrder" => (&admin, &placed.json["id"], json!({ "restock": true })),
+            other => panic!("{other} takes a body: what of it is not the client's to set?"),
+        };
+        let (method, path) = (operation.method.clone(), operation.path_to(thing.as_str().unwrap()));
         for (field, value) in &extras {
             let mut bodies = Vec::new();
             if body.get(field).is_none() {
