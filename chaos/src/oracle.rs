@@ -94,7 +94,7 @@ pub async fn unbalanced(stage: &Stage, since: Uuid, charges: Vec<Charge>) -> any
         let amounts: Vec<i64> = charges.iter().map(|charge| charge.amount_minor).collect();
         let right = match status.as_str() {
             "COMPLETED" => amounts == [total],
-            "REFUNDED" => charges.iter().all(Charge::is_refunded),
+            "REFUNDED" => amounts.contains(&total) && charges.iter().all(Charge::is_refunded),
             "FAILED" | "CANCELLED" => amounts.is_empty(),
             _ => amounts.len() <= 1,
         };

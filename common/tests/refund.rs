@@ -480,7 +480,7 @@ async fn a_refunds_job_whose_payment_is_not_there_to_go_back_is_buried_before_th
             .fetch_all(&shop.pool)
             .await
             .unwrap();
-    let why = "the payment is not completed, or nobody has asked for its refund";
+    let why = "the order or its payment is not completed, or nobody has asked for a refund";
     assert_eq!(dead, vec![("dead".to_owned(), why.to_owned()); 3]);
     assert_eq!(shop.status(open).await, OrderStatus::Pending);
 }

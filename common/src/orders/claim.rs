@@ -37,7 +37,7 @@ pub struct Claim {
 }
 
 /// Why a refund's job is buried before the gateway is asked.
-const NOTHING_TO_REFUND: &str = "the payment is not completed, or nobody has asked for its refund";
+const NOTHING_TO_REFUND: &str = "the order or its payment is not completed, or nobody has asked for a refund";
 
 #[derive(sqlx::FromRow)]
 struct PaymentRow {
@@ -190,6 +190,7 @@ async fn to_be_refunded(connection: &mut PgConnection, orders: &[OrderId]) -> Re
     sqlx::query_as(
         "SELECT p.id, p.order_id, p.charge_no, p.amount_minor, p.currency, p.method
          FROM payments p JOIN refunds r ON r.payment_id = p.id AND r.refunded_at IS NULL
+         JOIN orders o ON o.id = p.order_id AND o.status = 'COMPLETED'
          WHERE p.order_id = ANY($1) AND p.status = 'COMPLETED'",
     )
     .bind(orders)

@@ -236,7 +236,8 @@ async fn end(connection: &mut PgConnection, row: &Row) -> Result<Vec<NewEvent>, 
     Ok(events)
 }
 
-/// The job waits for another try or for an operator; the order and the payment stay as they are.
+/// The job waits for another try or for an operator; the order and the payment stay as they are. Whoever waits for
+/// another try has not crashed, and neither counts what it crashed before.
 async fn put_off(
     connection: &mut PgConnection,
     row: &Row,
@@ -246,11 +247,12 @@ async fn put_off(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "WITH put_off AS (
-             UPDATE jobs SET state = $2, run_at = now() + $3 * interval '1 second', last_error = $4,
-                    retries = retries + 1, updated_at = now()
+             UPDATE jobs SET state = $2, last_error = $4, updated_at = now(),
+                    run_at = CASE $2 WHEN 'scheduled' THEN clock_timestamp() + $3 * interval '1 second' ELSE run_at END,
+                    retries = CASE $2 WHEN 'scheduled' THEN claims ELSE retries END
              WHERE id = $1 AND state = 'running'
          )
-         UPDATE refunds SET last_error = $4 WHERE order_id = $5",
+         UPDATE refunds SET last_error = $4 WHERE order_id = $5 AND refunded_at IS NULL",
     )
     .bind(row.job_id)
     .bind(state)
