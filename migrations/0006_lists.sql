@@ -38,16 +38,6 @@ CREATE TABLE product_words (
     word text PRIMARY KEY
 );
 
-INSERT INTO product_search (product_id, document)
-SELECT id, product_document(name, description) FROM products WHERE deleted_at IS NULL;
-
-INSERT INTO product_words (word)
-SELECT DISTINCT word FROM products CROSS JOIN LATERAL product_words_of(name, description) AS word
-WHERE deleted_at IS NULL;
-
-CREATE INDEX product_search_by_document ON product_search USING gin (document);
-CREATE INDEX product_words_by_likeness  ON product_words USING gin (word gin_trgm_ops);
-
 CREATE FUNCTION product_search_follow() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.deleted_at IS NOT NULL THEN
@@ -68,5 +58,18 @@ CREATE TRIGGER products_search_added AFTER INSERT ON products
 CREATE TRIGGER products_search_edited AFTER UPDATE OF name, description, deleted_at ON products
     FOR EACH ROW WHEN ((OLD.name, OLD.description, OLD.deleted_at) IS DISTINCT FROM (NEW.name, NEW.description, NEW.deleted_at))
     EXECUTE FUNCTION product_search_follow();
+
+-- What is there already. After the triggers, which wait for those who are writing: what is written later, they see.
+INSERT INTO product_search (product_id, document)
+SELECT id, product_document(name, description) FROM products WHERE deleted_at IS NULL
+ON CONFLICT DO NOTHING;
+
+INSERT INTO product_words (word)
+SELECT DISTINCT word FROM products CROSS JOIN LATERAL product_words_of(name, description) AS word
+WHERE deleted_at IS NULL
+ON CONFLICT DO NOTHING;
+
+CREATE INDEX product_search_by_document ON product_search USING gin (document);
+CREATE INDEX product_words_by_likeness  ON product_words USING gin (word gin_trgm_ops);
 
 ANALYZE product_search, product_words;

@@ -94,6 +94,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
         .manage(TrustedProxies(settings.requests.trusted_proxies.clone()))
         .manage(BodyTime(Duration::from_millis(settings.requests.body_ms)))
         .manage(metrics)
+        .manage(products::Searches::default())
         .manage(openapi::page::Page::new())
         .manage(hub)
         .manage(revocations)

@@ -150,7 +150,7 @@ pub(crate) async fn place(
 #[into_params(parameter_in = Query)]
 pub(crate) struct OrdersQuery<'r> {
     /// Rows to pass over.
-    #[param(value_type = Option<u32>, minimum = 0, default = 0)]
+    #[param(value_type = Option<u32>, minimum = 0, maximum = 100000, default = 0)]
     skip: Option<&'r str>,
     /// Rows wanted.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 10)]

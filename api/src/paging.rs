@@ -16,13 +16,15 @@ use crate::error::ApiError;
 use crate::etag::Etagged;
 
 const DEFAULT_TAKE: u32 = 10;
+/// Rows that are passed over are read. Who wants to go further goes by cursor, which costs the same at any depth.
+const MAX_SKIP: u32 = 100_000;
 
 /// The query of a list, as it came.
 #[derive(Debug, Clone, Copy, Default, FromForm, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery<'r> {
     /// Rows to pass over.
-    #[param(value_type = Option<u32>, minimum = 0, default = 0)]
+    #[param(value_type = Option<u32>, minimum = 0, maximum = 100000, default = 0)]
     pub(crate) skip: Option<&'r str>,
     /// Rows wanted.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 10)]
@@ -65,7 +67,7 @@ impl ListQuery<'_> {
         let first = PageRequest::first(*column, direction, take, filter);
         match (self.skip, self.after) {
             (None, None) => Ok(first),
-            (skip, None) => Ok(first.skip(number("skip", skip, 0, 0..=u32::MAX)?)),
+            (skip, None) => Ok(first.skip(number("skip", skip, 0, 0..=MAX_SKIP)?)),
             (None, Some(cursor)) => first.after(cursor).map_err(|_| ApiError::InvalidCursor),
             (Some(_), Some(_)) => {
                 Err(invalid("skip", "it cannot be combined with `after`, which says already where to go on".to_owned()))

@@ -1,7 +1,7 @@
 //! `/products`: the catalogue, public to read, kept by admins.
 
 use rocket::http::Status;
-use rocket::{FromForm, delete, get, post, put};
+use rocket::{FromForm, State, delete, get, post, put};
 use serde::Deserialize;
 use shop_common::id::ProductId;
 use shop_common::money::{Money, MoneyError};
@@ -11,6 +11,7 @@ use shop_common::products::search::{self, Relevance, SearchText};
 use shop_common::products::{
     Description, NewProduct, Price, Product, ProductChanges, ProductColumn, ProductFilter, ProductName, Stock, queries,
 };
+use tokio::sync::Semaphore;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::guard::Admin;
@@ -37,6 +38,9 @@ const COLUMNS: [(&str, ProductColumn); 6] = [
 const COLUMNS_BY_PRICE: [(&str, ProductColumn); 6] =
     [COLUMNS[2], COLUMNS[0], COLUMNS[1], COLUMNS[3], COLUMNS[4], COLUMNS[5]];
 
+/// A third of the connections that an api has by default.
+const SEARCHES_AT_ONCE: usize = 8;
+
 const RELEVANCE: [(&str, Relevance); 1] = [("relevance", Relevance)];
 
 /// A new product.
@@ -60,12 +64,22 @@ pub(crate) struct ProductChangesBody {
     stock: Option<Stock>,
 }
 
+/// Whose turn it is to search: so many at once, and the others wait. A search can take long (a phrase of common words in
+/// a large catalogue), and without this, those who search could have all connections to the database.
+pub(crate) struct Searches(Semaphore);
+
+impl Default for Searches {
+    fn default() -> Self {
+        Self(Semaphore::new(SEARCHES_AT_ONCE))
+    }
+}
+
 /// The query of the catalogue, as it came.
 #[derive(FromForm, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ProductsQuery<'r> {
     /// Rows to pass over.
-    #[param(value_type = Option<u32>, minimum = 0, default = 0)]
+    #[param(value_type = Option<u32>, minimum = 0, maximum = 100000, default = 0)]
     skip: Option<&'r str>,
     /// Rows wanted.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 10)]
@@ -142,10 +156,15 @@ fn money(parameter: &'static str, text: &str) -> Result<Money, ApiError> {
 pub(crate) async fn list(
     _limit: Limited<Reads>,
     query: ProductsQuery<'_>,
+    searches: &State<Searches>,
     db: &Db,
 ) -> Result<Paged<Product>, ApiError> {
     let (search, filter) = (query.search()?, query.filter()?);
     let scope = (&search, &filter);
+    let _turn = match &search {
+        Some(_) => searches.0.acquire().await.ok(),
+        None => None,
+    };
     let page = match &search {
         Some(text) if query.order_by.is_none() => {
             let page = query.list().parse(&RELEVANCE, Direction::Descending, &scope)?;

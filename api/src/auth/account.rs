@@ -18,7 +18,7 @@ use crate::body::Body;
 use crate::db::Db;
 use crate::error::ApiError;
 use crate::openapi::problems::{Bodies, Commits, Limits, Problems, Reading, SignedIn, errors};
-use crate::rate_limit::{Limited, Login, Reads};
+use crate::rate_limit::{Limited, Passwords, Reads};
 
 /// Show your account
 #[utoipa::path(
@@ -70,7 +70,7 @@ errors! {
 #[post("/auth/password", data = "<body>")]
 pub(crate) async fn change_password(
     caller: Caller,
-    _limit: Limited<Login>,
+    _limit: Limited<Passwords>,
     body: Body<NewPassword>,
     db: &Db,
     hasher: &State<Hasher>,

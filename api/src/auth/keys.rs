@@ -100,8 +100,10 @@ impl Keys {
         found
     }
 
-    /// Knows these keys from now on, and no others. Their times count from when the look began.
+    /// Knows these keys from now on, and no others. When they sign counts from now, and until when they are good from when
+    /// the look began: whatever the look took, this api is late to sign and early to forget, never the other way round.
     fn learn(&self, live: Vec<LiveKey>, began: Instant) {
+        let now = Instant::now();
         let keys = live
             .into_iter()
             .map(|LiveKey { kid, signs_in, checks_for }| {
@@ -110,7 +112,7 @@ impl Keys {
                     kid,
                     signing: EncodingKey::from_secret(&bytes),
                     checking: DecodingKey::from_secret(&bytes),
-                    signs_at: began + signs_in,
+                    signs_at: now + signs_in,
                     until: checks_for.map(|time| began + time),
                 }
             })

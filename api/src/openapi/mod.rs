@@ -15,9 +15,10 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ObjectBuilder, OpenApi, RefOr, Type};
 use utoipa::{Modify, OpenApi as _};
 
-use self::problems::Problems;
+use self::problems::{Limits, Problems};
 use crate::error::{ApiError, Problem};
 use crate::methods::Methods;
+use crate::rate_limit::{Limited, Reads};
 use crate::{auth, health, orders, products, realtime, refunds, stock};
 
 /// The name of the security scheme of access tokens.
@@ -146,10 +147,10 @@ static JSON: LazyLock<String> = LazyLock::new(json);
     path = "/openapi.json",
     tag = "health",
     operation_id = "openapi",
-    responses((status = 200, description = "An OpenAPI 3.1 document", body = Object, content_type = "application/json"), Problems<()>)
+    responses((status = 200, description = "An OpenAPI 3.1 document", body = Object, content_type = "application/json"), Problems<(Limits,)>)
 )]
 #[get("/openapi.json")]
-pub(crate) fn document() -> (ContentType, &'static str) {
+pub(crate) fn document(_limit: Limited<Reads>) -> (ContentType, &'static str) {
     (ContentType::JSON, &JSON)
 }
 

@@ -12,6 +12,7 @@ use rocket::{Either, State, get};
 use utoipa_swagger_ui::SwaggerFile;
 
 use crate::error::ApiError;
+use crate::rate_limit::{Limited, Reads};
 
 /// What the page may load: its own files, and nothing from elsewhere. (Swagger UI sets styles in the page.)
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -34,7 +35,12 @@ impl Page {
 
 /// The page, or a file that it loads.
 #[get("/docs/<path..>")]
-pub(crate) fn show(path: PathBuf, uri: &Origin<'_>, page: &State<Page>) -> Result<Either<Redirect, File>, ApiError> {
+pub(crate) fn show(
+    _limit: Limited<Reads>,
+    path: PathBuf,
+    uri: &Origin<'_>,
+    page: &State<Page>,
+) -> Result<Either<Redirect, File>, ApiError> {
     // What the page loads is beside it, so its address needs the slash, which Rocket does without.
     if uri.path() == "/docs" {
         return Ok(Either::Left(Redirect::permanent("/docs/")));

@@ -124,6 +124,9 @@ pub(crate) trait Group: Send + Sync + 'static {
 }
 
 pub(crate) enum Login {}
+/// Changes of a password: at the pace of logins, but by user, whose token it takes. With a stolen one, many addresses
+/// are no help in guessing.
+pub(crate) enum Passwords {}
 pub(crate) enum Register {}
 pub(crate) enum Knocks {}
 pub(crate) enum Connects {}
@@ -131,6 +134,14 @@ pub(crate) enum Writes {}
 pub(crate) enum Reads {}
 
 impl Group for Login {
+    fn limiter(limiters: &Limiters) -> &Limiter {
+        &limiters.login
+    }
+}
+
+impl Group for Passwords {
+    const BY_USER: bool = true;
+
     fn limiter(limiters: &Limiters) -> &Limiter {
         &limiters.login
     }

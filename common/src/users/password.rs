@@ -6,6 +6,8 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use secrecy::{ExposeSecret, SecretString};
 use zxcvbn::{Score, zxcvbn};
 
+/// Shorter parts of what is known of somebody are in every second password.
+const MIN_PART: usize = 4;
 /// Longer ones cost time to hash and protect nobody.
 const MAX_BYTES: usize = 1024;
 
@@ -61,7 +63,10 @@ impl StrongPassword {
         // The rule above makes "P@ssw0rd1" out of "password". So it is not looked up as it is, but by how many
         // guesses it takes who has lists of passwords, names and words, and knows of such tricks: a hundred million
         // are too few.
-        if zxcvbn(text, known).score() < Score::Three {
+        // Of an email also its parts: who is "quixotrel" somewhere may be so in the password too.
+        let parts = known.iter().flat_map(|thing| thing.split(|c: char| !c.is_alphanumeric()));
+        let known: Vec<&str> = known.iter().copied().chain(parts.filter(|part| part.len() >= MIN_PART)).collect();
+        if zxcvbn(text, &known).score() < Score::Three {
             return Err(WeakPassword::Guessable);
         }
         Ok(Self(password))
@@ -168,6 +173,9 @@ mod tests {
         }
         let own = StrongPassword::chosen("Ada@Lovelace.org1".into(), &["ada@lovelace.org", "Ada Lovelace"]);
         assert_eq!(own.unwrap_err(), WeakPassword::Guessable);
+        let part = |known: &[&str]| StrongPassword::chosen("Quixotrel#2931".into(), known);
+        assert_eq!(part(&["quixotrel@example.com"]).unwrap_err(), WeakPassword::Guessable);
+        assert!(part(&["ada@example.com"]).is_ok());
         assert!(strong("Xk7-pLq2vT").is_ok());
     }
 
