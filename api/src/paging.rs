@@ -22,7 +22,7 @@ const DEFAULT_TAKE: u32 = 10;
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery<'r> {
     /// Rows to pass over.
-    #[param(value_type = Option<u32>, minimum = 0, default = 0)]
+    #[param(value_type = Option<u32>, minimum = 0, maximum = 4294967295_u32, default = 0)]
     pub(crate) skip: Option<&'r str>,
     /// Rows wanted.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 10)]

@@ -22,6 +22,7 @@ use crate::openapi::problems::{
     Bodies, Commits, Conditions, Cursors, ForAdmins, Limits, NoProduct, Parameters, Problems, Reading,
 };
 use crate::paging::{ListQuery, Paged, invalid};
+use crate::query::NamedOnce;
 use crate::rate_limit::{Limited, Reads, Writes};
 
 const COLUMNS: [(&str, ProductColumn); 6] = [
@@ -65,7 +66,7 @@ pub(crate) struct ProductChangesBody {
 #[into_params(parameter_in = Query)]
 pub(crate) struct ProductsQuery<'r> {
     /// Rows to pass over.
-    #[param(value_type = Option<u32>, minimum = 0, default = 0)]
+    #[param(value_type = Option<u32>, minimum = 0, maximum = 4294967295_u32, default = 0)]
     skip: Option<&'r str>,
     /// Rows wanted.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 10)]
@@ -84,11 +85,11 @@ pub(crate) struct ProductsQuery<'r> {
     q: Option<&'r str>,
     /// The least that one may cost.
     #[field(name = "minPrice")]
-    #[param(rename = "minPrice", value_type = Option<f64>, minimum = 0, multiple_of = 0.01, example = json!(5))]
+    #[param(rename = "minPrice", value_type = Option<f64>, minimum = 0, maximum = 9999999999999.99, multiple_of = 0.01, example = json!(5))]
     min_price: Option<&'r str>,
     /// The most that one may cost.
     #[field(name = "maxPrice")]
-    #[param(rename = "maxPrice", value_type = Option<f64>, minimum = 0, multiple_of = 0.01, example = json!(19.99))]
+    #[param(rename = "maxPrice", value_type = Option<f64>, minimum = 0, maximum = 9999999999999.99, multiple_of = 0.01, example = json!(19.99))]
     max_price: Option<&'r str>,
     /// Whether there are any.
     #[field(name = "inStock")]
@@ -141,6 +142,7 @@ fn money(parameter: &'static str, text: &str) -> Result<Money, ApiError> {
 #[get("/products?<query..>")]
 pub(crate) async fn list(
     _limit: Limited<Reads>,
+    _once: NamedOnce,
     query: ProductsQuery<'_>,
     db: &Db,
 ) -> Result<Paged<Product>, ApiError> {
@@ -192,7 +194,15 @@ pub(crate) async fn show(_limit: Limited<Reads>, id: &str, db: &Db) -> Result<Et
     security(("token" = [])),
     request_body = ProductBody,
     responses(
-        (status = 201, description = "The product", body = Product, headers(("ETag" = String, description = "For `If-Match`"))),
+        (
+            status = 201, description = "The product", body = Product, headers(("ETag" = String, description = "For `If-Match`")),
+            links(
+                ("show" = (operation_id = "showProduct", parameters(("id" = "$response.body#/id")))),
+                ("update" = (operation_id = "updateProduct", parameters(("id" = "$response.body#/id")))),
+                ("delete" = (operation_id = "deleteProduct", parameters(("id" = "$response.body#/id")))),
+                ("movements" = (operation_id = "listMovements", parameters(("product" = "$response.body#/id"))))
+            )
+        ),
         Problems<(ForAdmins, Limits, Bodies, Commits)>
     )
 )]
@@ -220,7 +230,7 @@ pub(crate) async fn create(
     security(("token" = [])),
     params(
         ("id" = ProductId, Path, description = "Which product"),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` that the edit is meant for", example = json!("\"3-17\""))
+        ("If-Match" = Option<String>, Header, pattern = r#"^(\*|[ \t,]*(W/)?"[!#-~]*"([ \t]*,[ \t,]*(W/)?"[!#-~]*")*[ \t,]*)$"#, description = "The `ETag` that the edit is meant for", example = json!("\"3-17\""))
     ),
     request_body = ProductChangesBody,
     responses(
@@ -254,7 +264,7 @@ pub(crate) async fn update(
     security(("token" = [])),
     params(
         ("id" = ProductId, Path, description = "Which product"),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` that is meant", example = json!("\"3-17\""))
+        ("If-Match" = Option<String>, Header, pattern = r#"^(\*|[ \t,]*(W/)?"[!#-~]*"([ \t]*,[ \t,]*(W/)?"[!#-~]*")*[ \t,]*)$"#, description = "The `ETag` that is meant", example = json!("\"3-17\""))
     ),
     responses(
         (status = 204, description = "It is gone"),

@@ -23,6 +23,7 @@ use super::sessions::Sessions;
 use crate::auth::tickets::SocketHolder;
 use crate::error::ApiError;
 use crate::openapi::problems::{Limits, Parameters, Problems, SignedIn, errors};
+use crate::query::NamedOnce;
 
 /// Clients have nothing to say here; what is larger ends the connection.
 const MAX_MESSAGE_BYTES: usize = 1024;
@@ -75,6 +76,7 @@ pub(crate) async fn open(
     socket: rocket_ws::WebSocket,
     _knock: Knock,
     holder: SocketHolder,
+    _once: NamedOnce,
     since: Option<&str>,
     live: &State<Live>,
     sessions: &State<Sessions>,
