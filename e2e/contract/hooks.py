@@ -12,7 +12,10 @@ URL = os.environ["SHOP"]
 TOKEN = os.environ.get("SHOP_TOKEN")
 # An account for operations that end sessions: the token of the role is needed to the end.
 LEAVER = {"email": os.environ["SHOP_LEAVER"], "password": os.environ["SHOP_PASSWORD"]}
+# Something that can be bought; customers cannot make it.
+PRODUCT = os.environ["SHOP_PRODUCT"]
 ENDS_SESSIONS = {"logout", "logoutAll"}
+EDITS = {"updateProduct", "deleteProduct"}
 LOGS_IN = {"login", "loginAsReference"}
 
 STRONG_PASSWORD = "Ukulele-9-quartz-Harbour"
@@ -71,11 +74,18 @@ def before_call(context, case, kwargs):
         case.body[field] = STRONG_PASSWORD
     elif operation in LOGS_IN and isinstance(case.body, dict) and every_other(case.body.get("email")):
         case.body = dict(LEAVER)
+    elif operation == "placeOrder" and isinstance(case.body, dict) and len(case.body.get("items", [])) % 2:
+        case.body["items"] = [{"productId": PRODUCT, "quantity": 1}]
+    elif operation == "showProduct" and every_other(case.path_parameters["id"].strip("0")):
+        case.path_parameters["id"] = PRODUCT
     elif operation.startswith("list") and every_other((case.query or {}).get("after")):
         del case.query["after"]
+    elif operation in EDITS and every_other((case.headers or {}).get("If-Match")):
+        del case.headers["If-Match"]
 
 
 def every_other(text):
+    """So that what fails otherwise succeeds at times, and goes on being tried as it was made up."""
     return isinstance(text, str) and len(text) % 2 == 0
 
 
