@@ -35,7 +35,11 @@ fn findings(api: &str, product: &str, token: Option<String>) -> Result<(), Strin
     command.args(["--max-examples", &setting("SHOP_CONTRACT_EXAMPLES", FEW)]);
     command.args(["--seed", &setting("SHOP_CONTRACT_SEED", SEED)]);
     command.args(["--generation-database", "none", "--suppress-health-check", "all", "--continue-on-failure"]);
-    command.env("SHOP", api).env("SHOP_PRODUCT", product).env("SHOP_LEAVER", "leaver@example.com").env("SHOP_PASSWORD", PASSWORD);
+    command
+        .env("SHOP", api)
+        .env("SHOP_PRODUCT", product)
+        .env("SHOP_LEAVER", "leaver@example.com")
+        .env("SHOP_PASSWORD", PASSWORD);
     command.envs(token.iter().map(|token| ("SHOP_TOKEN", token)));
     let output = command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
@@ -66,7 +70,11 @@ async fn asked_by(pool: &PgPool, token: impl AsyncFnOnce(&Api) -> Option<String>
     assert!(wrong.is_empty(), "{wrong:#?}");
     if let Some(token) = held {
         let still = Caller::nobody(&api.url).with_token(&token).get("/auth/me").await;
-        assert_eq!(still.status, 200, "the token was lost on the way, and with it the sense of the run: {}", still.text);
+        assert_eq!(
+            still.status, 200,
+            "the token was lost on the way, and with it the sense of the run: {}",
+            still.text
+        );
     }
 }
 
