@@ -4,7 +4,7 @@ SHELL := /bin/sh
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SHOPCTL := $(TARGET)/debug/shopctl
 
-.PHONY: up test check build clients openapi chaos chaos-proof chaos-programs model coverage bench-live bench-lists
+.PHONY: up test check build clients openapi postman contract chaos chaos-proof chaos-programs model coverage bench-live bench-lists
 
 ## Run the whole shop on port 3000, in the foreground. Missing servers are installed.
 up: build
@@ -60,12 +60,23 @@ openapi:
 	cargo run --quiet --locked -p shop-api --example openapi > docs/openapi.json.new
 	mv docs/openapi.json.new docs/openapi.json
 
+## Write the Postman collection anew, after a change of the OpenAPI document.
+postman:
+	node e2e/clients/postman.mjs > docs/postman.json.new
+	mv docs/postman.json.new docs/postman.json
+
+## Hold the API against its document for long: `make contract EXAMPLES=5000 SEED=7`. See e2e/contract/README.md.
+contract: build clients
+	SHOP_CONTRACT_EXAMPLES=$(or $(EXAMPLES),1000) SHOP_CONTRACT_SEED=$(or $(SEED),1) \
+		$(SHOPCTL) services run --yes -- cargo test --locked -p shop-e2e --test contract -- --nocapture
+
 build:
 	cargo build --workspace --bins --examples --locked
 
-# What the tests of clients need besides: Node, Chromium, websocat.
+# What the tests of clients need besides: Node, Chromium, websocat, schemathesis.
 clients:
 	e2e/clients/install.sh
+	e2e/contract/install.sh
 
 # The api and the worker with failpoints and planted bugs, under names of their own.
 chaos-programs:

@@ -20,6 +20,7 @@ mod orders;
 mod origin;
 mod paging;
 mod products;
+mod query;
 mod rate_limit;
 mod realtime;
 mod refunds;

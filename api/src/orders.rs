@@ -38,6 +38,7 @@ use crate::openapi::problems::{
     Bodies, Commits, Cursors, Limits, NoOrder, Parameters, Problems, Reading, SignedIn, errors,
 };
 use crate::paging::{ListQuery, Paged, invalid};
+use crate::query::NamedOnce;
 use crate::rate_limit::{Limited, Reads, Writes};
 use crate::requests::RequestId;
 
@@ -76,7 +77,7 @@ pub(crate) struct ItemBody {
 impl ItemBody {
     /// What is ordered, if that many can be.
     fn line(&self) -> Result<(ProductId, Quantity), ApiError> {
-        let quantity = self.quantity.as_i64().and_then(|pieces| Quantity::try_from(pieces).ok());
+        let quantity = Quantity::deserialize(&self.quantity).ok();
         let of_product = || ApiError::InvalidQuantity(format!("that of product {} is none", self.product_id));
         Ok((self.product_id, quantity.ok_or_else(of_product)?))
     }
@@ -112,6 +113,12 @@ errors! {
     responses(
         (
             status = 201, description = "The order was accepted", body = Order,
+            links(
+                ("show" = (operation_id = "showOrder", parameters(("id" = "$response.body#/id")))),
+                ("events" = (operation_id = "listEvents", parameters(("id" = "$response.body#/id")))),
+                ("cancel" = (operation_id = "cancelOrder", parameters(("id" = "$response.body#/id")))),
+                ("refund" = (operation_id = "refundOrder", parameters(("id" = "$response.body#/id"))))
+            ),
             headers(("Idempotency-Replayed" = Option<String>, description = "`true` when it is the answer of an earlier request"))
         ),
         Problems<(SignedIn, Limits, Parameters, Bodies, Placing, Commits)>
@@ -236,6 +243,7 @@ fn time(parameter: &'static str, text: &str) -> Result<Timestamp, ApiError> {
 pub(crate) async fn list(
     caller: Caller,
     _limit: Limited<Reads>,
+    _once: NamedOnce,
     query: OrdersQuery<'_>,
     db: &Db,
 ) -> Result<Paged<Order>, ApiError> {
@@ -307,6 +315,7 @@ pub(crate) async fn show(
 pub(crate) async fn events(
     caller: Caller,
     _limit: Limited<Reads>,
+    _once: NamedOnce,
     id: &str,
     after: Option<&str>,
     take: Option<&str>,

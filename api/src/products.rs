@@ -23,6 +23,7 @@ use crate::openapi::problems::{
     Bodies, Commits, Conditions, Cursors, ForAdmins, Limits, NoProduct, Parameters, Problems, Reading,
 };
 use crate::paging::{ListQuery, Paged, invalid};
+use crate::query::NamedOnce;
 use crate::rate_limit::{Limited, Reads, Writes};
 
 const COLUMNS: [(&str, ProductColumn); 6] = [
@@ -98,11 +99,11 @@ pub(crate) struct ProductsQuery<'r> {
     q: Option<&'r str>,
     /// The least that one may cost.
     #[field(name = "minPrice")]
-    #[param(rename = "minPrice", value_type = Option<f64>, minimum = 0, multiple_of = 0.01, example = json!(5))]
+    #[param(rename = "minPrice", value_type = Option<f64>, minimum = 0, maximum = 9999999999999.99, multiple_of = 0.01, example = json!(5))]
     min_price: Option<&'r str>,
     /// The most that one may cost.
     #[field(name = "maxPrice")]
-    #[param(rename = "maxPrice", value_type = Option<f64>, minimum = 0, multiple_of = 0.01, example = json!(19.99))]
+    #[param(rename = "maxPrice", value_type = Option<f64>, minimum = 0, maximum = 9999999999999.99, multiple_of = 0.01, example = json!(19.99))]
     max_price: Option<&'r str>,
     /// Whether there are any.
     #[field(name = "inStock")]
@@ -155,6 +156,7 @@ fn money(parameter: &'static str, text: &str) -> Result<Money, ApiError> {
 #[get("/products?<query..>")]
 pub(crate) async fn list(
     _limit: Limited<Reads>,
+    _once: NamedOnce,
     query: ProductsQuery<'_>,
     searches: &State<Searches>,
     db: &Db,
@@ -211,7 +213,15 @@ pub(crate) async fn show(_limit: Limited<Reads>, id: &str, db: &Db) -> Result<Et
     security(("token" = [])),
     request_body = ProductBody,
     responses(
-        (status = 201, description = "The product", body = Product, headers(("ETag" = String, description = "For `If-Match`"))),
+        (
+            status = 201, description = "The product", body = Product, headers(("ETag" = String, description = "For `If-Match`")),
+            links(
+                ("show" = (operation_id = "showProduct", parameters(("id" = "$response.body#/id")))),
+                ("update" = (operation_id = "updateProduct", parameters(("id" = "$response.body#/id")))),
+                ("delete" = (operation_id = "deleteProduct", parameters(("id" = "$response.body#/id")))),
+                ("movements" = (operation_id = "listMovements", parameters(("product" = "$response.body#/id"))))
+            )
+        ),
         Problems<(ForAdmins, Limits, Bodies, Commits)>
     )
 )]
@@ -239,7 +249,7 @@ pub(crate) async fn create(
     security(("token" = [])),
     params(
         ("id" = ProductId, Path, description = "Which product"),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` that the edit is meant for", example = json!("\"3-17\""))
+        ("If-Match" = Option<String>, Header, pattern = r#"^(\*|[ \t,]*(W/)?"[!#-~]*"([ \t]*,[ \t,]*(W/)?"[!#-~]*")*[ \t,]*)$"#, description = "The `ETag` that the edit is meant for", example = json!("\"3-17\""))
     ),
     request_body = ProductChangesBody,
     responses(
@@ -273,7 +283,7 @@ pub(crate) async fn update(
     security(("token" = [])),
     params(
         ("id" = ProductId, Path, description = "Which product"),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` that is meant", example = json!("\"3-17\""))
+        ("If-Match" = Option<String>, Header, pattern = r#"^(\*|[ \t,]*(W/)?"[!#-~]*"([ \t]*,[ \t,]*(W/)?"[!#-~]*")*[ \t,]*)$"#, description = "The `ETag` that is meant", example = json!("\"3-17\""))
     ),
     responses(
         (status = 204, description = "It is gone"),

@@ -11,6 +11,7 @@ use crate::error::ApiError;
 use crate::openapi::problems::{Cursors, ForAdmins, Limits, NoProduct, Parameters, Problems, Reading};
 use crate::paging::{ListQuery, Paged};
 use crate::products::{no_such_product, parse_id};
+use crate::query::NamedOnce;
 use crate::rate_limit::{Limited, Reads};
 
 const COLUMNS: [(&str, MovementColumn); 1] = [("id", MovementColumn::Id)];
@@ -36,6 +37,7 @@ pub(crate) async fn list(
     _admin: Admin,
     _limit: Limited<Reads>,
     product: &str,
+    _once: NamedOnce,
     query: ListQuery<'_>,
     db: &Db,
 ) -> Result<Paged<Movement>, ApiError> {

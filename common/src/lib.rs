@@ -26,3 +26,4 @@ pub mod telemetry;
 pub mod time;
 pub mod users;
 pub mod verify;
+pub mod whole;

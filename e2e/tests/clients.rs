@@ -1,4 +1,4 @@
-//! Live status with the clients that people use: the real socket.io-client, and every example of docs/live-status.md.
+//! The shop with the clients that people use: the real socket.io-client, every example of docs/live-status.md, a browser, Postman.
 //!
 //! `make test` installs what they need (`e2e/clients/install.sh`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
@@ -165,4 +165,24 @@ async fn on_the_page_of_the_document_a_newcomer_logs_in_orders_and_sees_the_stat
     settings.extend([("EMAIL", "ada@example.com".to_owned()), ("PASSWORD", shop_e2e::PASSWORD.to_owned())]);
 
     node("docs.mjs", Vec::new(), settings).await;
+}
+
+const COLLECTION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/postman.json");
+
+#[test]
+fn the_postman_collection_is_made_from_the_document() {
+    let generator = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/postman.mjs");
+    let output = Command::new("node").arg(generator).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let copy = std::fs::read(COLLECTION).unwrap();
+    assert!(copy == output.stdout, "docs/postman.json is old, `make postman` writes it anew");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn the_journey_of_the_postman_collection_goes_well(pool: PgPool) {
+    let shop = Environment::new(&pool);
+    let (api, _worker) = (shop.api(), shop.worker());
+    mug(&pool, &api).await;
+
+    node("newman.mjs", vec![COLLECTION], vec![("SHOP", api.url.clone())]).await;
 }

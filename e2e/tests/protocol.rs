@@ -434,3 +434,40 @@ async fn an_answer_that_the_shop_could_not_give_is_not_kept_under_a_key(pool: Pg
     assert_problem(&read(refused.send().await.unwrap()).await, 400, "invalid_body");
     assert_eq!(place(&ada, "cart-8", &mug, 1).await.status, 201);
 }
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_parameter_that_is_twice_in_the_query_is_refused_and_not_ignored(pool: PgPool) {
+    let api = Environment::new(&pool).api();
+    let admin = admin(&pool, &api).await;
+    let order = "/orders/01890000-0000-7000-8000-000000000000";
+
+    for (path, name) in [
+        ("/products?take=1&take=2", "take"),
+        ("/products?minPrice=5&q=mug&%6DinPrice=5", "minPrice"),
+        ("/products?inStock=true&inStock[0]=true", "inStock"),
+        ("/orders?user=ada&user=bob", "user"),
+        ("/stock/01890000-0000-7000-8000-000000000000/movements?take=1&take=1", "take"),
+        (&format!("{order}/events?after=1&after=2"), "after"),
+        ("/products?%3Cb%3E=1&%3Cb%3E=2", "a parameter"),
+    ] {
+        let answer = admin.get(path).await;
+        assert_problem(&answer, 400, "invalid_parameter");
+        assert_eq!(answer.json["detail"], format!("query: {name} is there twice"), "{path}");
+    }
+    assert_eq!(admin.get("/products?take=1&skip=0&x=1").await.status, 200);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_whole_number_may_be_written_with_a_point(pool: PgPool) {
+    let api = Environment::new(&pool).api();
+    let admin = admin(&pool, &api).await;
+
+    let mug = admin.post("/products", json!({ "name": "Mug", "price": 12.5, "stock": 10.0 })).await;
+    assert_eq!((mug.status, &mug.json["stock"]), (201, &json!(10)), "{}", mug.text);
+    let cart = |quantity: Value| json!({ "items": [{ "productId": id(&mug), "quantity": quantity }] });
+    let placed = admin.post("/orders", cart(json!(2.0))).await;
+    assert_eq!((placed.status, &placed.json["orderItems"][0]["quantity"]), (201, &json!(2)), "{}", placed.text);
+    assert_problem(&admin.post("/orders", cart(json!(2.5))).await, 400, "invalid_quantity");
+    let half = admin.post("/products", json!({ "name": "Mug", "price": 12.5, "stock": 0.5 })).await;
+    assert_problem(&half, 400, "invalid_body");
+}

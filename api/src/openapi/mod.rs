@@ -11,8 +11,9 @@ use std::sync::LazyLock;
 use rocket::get;
 use rocket::http::ContentType;
 use utoipa::openapi::header::{Header, HeaderBuilder};
+use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ObjectBuilder, OpenApi, RefOr, Type};
+use utoipa::openapi::{ObjectBuilder, OpenApi, RefOr, Schema, Type};
 use utoipa::{Modify, OpenApi as _};
 
 use self::problems::{Limits, Problems};
@@ -68,7 +69,7 @@ const TOKEN: &str = "token";
         document,
     ),
     components(schemas(Problem)),
-    modifiers(&TokenScheme, &Elsewhere, &HeadersOfAll),
+    modifiers(&TokenScheme, &Elsewhere, &HeadersOfAll, &NeverNull),
 )]
 struct Document;
 
@@ -120,6 +121,37 @@ impl Modify for HeadersOfAll {
                 }
             }
         }
+    }
+}
+
+/// Parameters and headers that may be left out: then they are not there. `null` is no value of theirs.
+struct NeverNull;
+
+impl Modify for NeverNull {
+    fn modify(&self, document: &mut OpenApi) {
+        for operation in document.paths.paths.values_mut().flat_map(operations) {
+            let parameters = operation.parameters.iter_mut().flatten().filter_map(inline);
+            let responses = operation.responses.responses.values_mut().filter_map(inline);
+            let headers = responses.flat_map(|response| response.headers.values_mut()).filter_map(inline);
+            let schemas =
+                parameters.map(|parameter| &mut parameter.schema).chain(headers.map(|header| &mut header.schema));
+            for schema in schemas.flatten() {
+                if let Some(Schema::Object(object)) = inline(schema)
+                    && let SchemaType::Array(types) = &object.schema_type
+                    && let [one, Type::Null] = types.as_slice()
+                {
+                    object.schema_type = SchemaType::Type(one.clone());
+                }
+            }
+        }
+    }
+}
+
+/// What is written here, and not elsewhere with a reference to it.
+fn inline<T>(part: &mut RefOr<T>) -> Option<&mut T> {
+    match part {
+        RefOr::T(part) => Some(part),
+        RefOr::Ref(_) => None,
     }
 }
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use rocket::data::{IoHandler, IoStream};
 use rocket::futures::{SinkExt, StreamExt};
+use rocket::outcome::try_outcome;
+use rocket::request::{FromRequest, Outcome};
 use rocket::response::{self, Responder, Response};
 use rocket::{Request, Shutdown, State, get};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -21,8 +23,10 @@ use super::admission::Knock;
 use super::feed::{Feed, Live, Revoked, Told, count_end};
 use super::sessions::Sessions;
 use crate::auth::tickets::SocketHolder;
+use crate::catchers::{Refused, refuse};
 use crate::error::ApiError;
 use crate::openapi::problems::{Limits, Parameters, Problems, SignedIn, errors};
+use crate::query::NamedOnce;
 
 /// Clients have nothing to say here; what is larger ends the connection.
 const MAX_MESSAGE_BYTES: usize = 1024;
@@ -70,22 +74,39 @@ errors! {
     ),
     responses((status = 101, description = "The socket is open"), Problems<(SignedIn, Limits, Parameters, Opening)>)
 )]
-#[get("/ws?<since>")]
+#[get("/ws")]
 pub(crate) async fn open(
     socket: rocket_ws::WebSocket,
     _knock: Knock,
     holder: SocketHolder,
-    since: Option<&str>,
+    since: Since,
     live: &State<Live>,
     sessions: &State<Sessions>,
     shutdown: Shutdown,
 ) -> Result<Opened, ApiError> {
-    let since: Option<i64> =
-        since.map(str::parse).transpose().ok().filter(|n| n.is_none_or(|n| n >= 0)).ok_or_else(|| {
-            ApiError::InvalidParameter { parameter: "since", problem: "it must be a whole number".to_owned() }
-        })?;
-    let feed = live.open(holder.0, since).await?;
+    let feed = live.open(holder.0, since.0).await?;
     Ok(Opened { accept_key: socket.accept_key().to_owned(), feed, sessions: sessions.inner().clone(), shutdown })
+}
+
+/// The last number that the client has, if it says one.
+pub(crate) struct Since(Option<i64>);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Since {
+    type Error = Refused;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Refused> {
+        try_outcome!(request.guard::<NamedOnce>().await);
+        let given = request.query_value::<&str>("since");
+        match given.map(|text| text.ok().and_then(|text| text.parse().ok()).filter(|number| *number >= 0)) {
+            None => Outcome::Success(Self(None)),
+            Some(Some(number)) => Outcome::Success(Self(Some(number))),
+            Some(None) => {
+                let problem = "it must be a whole number".to_owned();
+                refuse(request, ApiError::InvalidParameter { parameter: "since", problem })
+            }
+        }
+    }
 }
 
 /// A socket whose handshake is good.

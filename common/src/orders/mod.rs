@@ -26,6 +26,7 @@ use crate::money::{Currency, Money};
 use crate::payments::PaymentMethod;
 use crate::products::Product;
 use crate::time::{self, Timestamp};
+use crate::whole::Whole;
 use refund::Refund;
 use status::OrderStatus;
 
@@ -74,7 +75,7 @@ pub struct OrderItem {
 
 /// How many pieces of a product: 1 to 1,000,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(try_from = "i64")]
+#[serde(try_from = "Whole")]
 #[schema(minimum = 1, maximum = 1000000, example = 2)]
 pub struct Quantity(i64);
 
@@ -85,6 +86,14 @@ impl Quantity {
     /// The number of pieces.
     pub fn pieces(self) -> i64 {
         self.0
+    }
+}
+
+impl TryFrom<Whole> for Quantity {
+    type Error = &'static str;
+
+    fn try_from(Whole(pieces): Whole) -> Result<Self, Self::Error> {
+        Self::try_from(pieces)
     }
 }
 

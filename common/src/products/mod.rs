@@ -14,6 +14,7 @@ use crate::money::{Money, MoneyError};
 use crate::pagination::Column;
 use crate::pagination::cursor::{Kind, Position, Value};
 use crate::time::{self, Timestamp};
+use crate::whole::Whole;
 
 /// A product as customers see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow, ToSchema)]
@@ -199,7 +200,7 @@ pub enum PriceError {
 
 /// How many pieces there are: 0 to 1,000,000,000,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, sqlx::Type, ToSchema)]
-#[serde(try_from = "i64")]
+#[serde(try_from = "Whole")]
 #[schema(minimum = 0, maximum = 1000000000000_i64, example = 100)]
 #[sqlx(transparent)]
 pub struct Stock(i64);
@@ -208,6 +209,14 @@ impl Stock {
     /// The number of pieces.
     pub fn pieces(self) -> i64 {
         self.0
+    }
+}
+
+impl TryFrom<Whole> for Stock {
+    type Error = &'static str;
+
+    fn try_from(Whole(pieces): Whole) -> Result<Self, Self::Error> {
+        Self::try_from(pieces)
     }
 }
 
