@@ -208,5 +208,7 @@ fn customer(text: &str) -> Result<Option<String>, Reason> {
     Ok(Some(number.to_ascii_lowercase()).filter(|number| !number.is_empty()))
 }
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;
