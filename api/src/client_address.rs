@@ -99,6 +99,23 @@ impl<'r> FromRequest<'r> for ClientAddress {
     }
 }
 
+/// Whatever is written, the client is the peer or somebody in the chain, and what a client writes before its own address
+/// changes nothing. A line for each header.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let peer = IpAddr::from([10, 0, 0, 1]);
+    let trusted: Vec<IpNet> = ["10.0.0.0/8", "fd00::/8"].iter().filter_map(|network| network.parse().ok()).collect();
+
+    let ClientAddress(found) = ClientAddress::behind(peer, text.lines(), &trusted);
+    let mut named = text.lines().flat_map(|header| header.split(',')).filter_map(|entry| parse(entry.trim()));
+    assert!(found == peer || named.any(|address| address == found), "{found}");
+
+    let client = ClientAddress(IpAddr::from([192, 0, 2, 7]));
+    let chain = format!("{text}, {client}, 10.9.9.9");
+    assert_eq!(ClientAddress::behind(peer, chain.lines(), &trusted), client);
+    assert_eq!(ClientAddress::behind(client.0, text.lines(), &trusted), client, "a stranger's chain is not read");
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -205,6 +205,20 @@ fn digest(bytes: &[u8]) -> String {
     })
 }
 
+/// What is read of a list of tags is what was written: it reads the same when it is written again. A line for each header.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let Ok(tags) = Tags::read(text.lines()) else { return };
+    let written = match &tags {
+        Tags::Any => "*".to_owned(),
+        Tags::Listed(tags) => {
+            let written = |tag: &EntityTag<'_>| format!("{}\"{}\"", if tag.weak { "W/" } else { "" }, tag.opaque);
+            tags.iter().map(written).collect::<Vec<_>>().join(", ")
+        }
+    };
+    assert_eq!(Tags::read([written.as_str()].into_iter()), Ok(tags));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

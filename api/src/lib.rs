@@ -10,6 +10,8 @@ mod client_address;
 mod db;
 mod error;
 mod etag;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod header_limit;
 mod health;
 mod idempotency;

@@ -9,6 +9,8 @@ pub mod config;
 pub mod db;
 pub mod events;
 pub mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod group;
 pub mod health;
 pub mod id;

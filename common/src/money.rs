@@ -19,8 +19,8 @@ use utoipa::ToSchema;
 #[sqlx(transparent)]
 pub struct Money(i64);
 
-/// Powers of ten that an amount can be written with: more than it has digits.
-const SHIFTS: u32 = 20;
+/// The largest power of ten that an amount can be written with: more than it has digits.
+const SHIFTS: i32 = 20;
 
 /// Why a text is no amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -78,16 +78,21 @@ impl FromStr for Money {
 /// Reads a number without rounding.
 fn exact(text: &str) -> Result<Decimal, MoneyError> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-    let mantissa = Decimal::from_str_exact(mantissa).map_err(|_| MoneyError::NotANumber)?.normalize();
+    // `Decimal` reads `1_000` too, which is a number to nobody else.
+    if mantissa.contains('_') {
+        return Err(MoneyError::NotANumber);
+    }
+    let mut number = Decimal::from_str_exact(mantissa).map_err(|_| MoneyError::NotANumber)?.normalize();
     let exponent: i32 = exponent.parse().map_err(|_| MoneyError::NotANumber)?;
-    let shifted = (0..exponent.unsigned_abs().min(SHIFTS)).try_fold(mantissa, |number, _| {
-        if exponent > 0 { number.checked_mul(Decimal::TEN) } else { number.checked_div(Decimal::TEN) }
-    });
-    match shifted {
-        // Dividing rounds when it has no digits left; so small a number has too many decimals anyway.
-        Some(number) if exponent.unsigned_abs() <= SHIFTS => Ok(number),
-        _ if exponent > 0 => Err(MoneyError::OutOfRange),
-        _ => Err(MoneyError::TooManyDecimals),
+    if exponent <= 0 {
+        // The point moves. To divide would round when there are no digits left.
+        let decimals = number.scale().saturating_add(exponent.unsigned_abs());
+        number.set_scale(decimals).map_err(|_| MoneyError::TooManyDecimals)?;
+        Ok(number)
+    } else if exponent <= SHIFTS {
+        (0..exponent).try_fold(number, |number, _| number.checked_mul(Decimal::TEN)).ok_or(MoneyError::OutOfRange)
+    } else {
+        Err(MoneyError::OutOfRange)
     }
 }
 
@@ -168,6 +173,8 @@ mod tests {
         assert_eq!("1e-300".parse::<Money>(), Err(MoneyError::TooManyDecimals));
         assert_eq!("1.000000000000000000000000000001e0".parse::<Money>(), Err(MoneyError::NotANumber));
         assert_eq!("1250e-2".parse(), Ok(Money(1250)));
+        assert_eq!("1.0000000000000000000000000001e-1".parse::<Money>(), Err(MoneyError::TooManyDecimals));
+        assert_eq!("1_000".parse::<Money>(), Err(MoneyError::NotANumber));
         assert_eq!("\"1\"".parse::<Money>(), Err(MoneyError::NotANumber));
     }
 

@@ -7,6 +7,7 @@
 pub mod binaries;
 pub mod link;
 pub mod proxy;
+pub mod seeds;
 
 use std::sync::Arc;
 

@@ -24,7 +24,7 @@ use super::impatient::Impatient;
 pub(crate) const PATH: &str = "/socket.io";
 
 /// Clients have little to say here.
-pub(super) const MAX_MESSAGE_BYTES: u64 = 16 * 1024;
+pub(crate) const MAX_MESSAGE_BYTES: u64 = 16 * 1024;
 
 /// The server of Socket.IO: one for all requests.
 #[derive(Clone)]
@@ -55,11 +55,11 @@ impl Handler for Door {
         let Some(server) = request.rocket().state::<Server>() else {
             return Outcome::Forward((data, Status::NotFound));
         };
-        // Who has a session id was let in when it got that. The server's own way to look for one: if this
-        // one found an id where that one does not, a new session would get past the limits.
+        // Who has a session id was let in when it got that.
         let query = request.uri().query().map_or("", |query| query.as_str());
-        let has_session = query.split('&').any(|parameter| parameter.starts_with("sid="));
-        if !has_session && let Outcome::Error((status, _)) = request.guard::<Knock>().await {
+        if !has_session(query)
+            && let Outcome::Error((status, _)) = request.guard::<Knock>().await
+        {
             return Outcome::Error(status);
         }
         match request.guard::<rocket_ws::WebSocket>().await {
@@ -67,6 +67,12 @@ impl Handler for Door {
             _ => poll(server.clone(), request, data).await,
         }
     }
+}
+
+/// Whether a query has a session id. The server's own way to look for one: if this one found an id where that one
+/// does not, a new session would get past the limits.
+pub(crate) fn has_session(query: &str) -> bool {
+    query.split('&').any(|parameter| parameter.starts_with("sid="))
 }
 
 /// What the server reads of a request's headers. It keeps them for as long as the connection is open.

@@ -36,9 +36,9 @@ const JOIN_LIMIT: Duration = Duration::from_secs(20);
 
 /// What a client may send with its connect packet.
 #[derive(Debug, Default, Deserialize)]
-struct Auth {
-    token: Option<String>,
-    since: Option<i64>,
+pub(crate) struct Auth {
+    pub(crate) token: Option<String>,
+    pub(crate) since: Option<i64>,
 }
 
 /// What the handlers of both namespaces share.

@@ -143,7 +143,7 @@ impl Columns {
 /// Exports come in UTF-8 or in Latin-1, where each byte is the character of that number.
 fn text(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
-        Ok(text) => text.trim().trim_start_matches('\u{feff}').to_owned(),
+        Ok(text) => text.trim_end().trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}').to_owned(),
         Err(_) => bytes.iter().copied().map(char::from).collect::<String>().trim().to_owned(),
     }
 }
@@ -208,5 +208,7 @@ fn customer(text: &str) -> Result<Option<String>, Reason> {
     Ok(Some(number.to_ascii_lowercase()).filter(|number| !number.is_empty()))
 }
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;

@@ -43,13 +43,27 @@ impl std::str::FromStr for IdempotencyKey {
     /// IETF draft for the `Idempotency-Key` header has it). Both are the same key.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
-        let bare = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
-        if (1..=255).contains(&bare.len()) && bare.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-            Ok(Self(bare.to_owned()))
+        let key = match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+            Some(quoted) => unescaped(quoted),
+            None => text.to_owned(),
+        };
+        if (1..=255).contains(&key.len()) && key.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            Ok(Self(key))
         } else {
             Err(IdempotencyKeyError)
         }
     }
+}
+
+/// What was put in quotes, where a quote and a backslash have a backslash before them.
+fn unescaped(quoted: &str) -> String {
+    let mut text = String::with_capacity(quoted.len());
+    let mut rest = quoted.chars().peekable();
+    while let Some(character) = rest.next() {
+        let escaped = if character == '\\' { rest.next_if(|next| matches!(next, '"' | '\\')) } else { None };
+        text.push(escaped.unwrap_or(character));
+    }
+    text
 }
 
 /// What a request asks for, in 32 bytes: the same key with another one is a client's mistake.
@@ -181,6 +195,8 @@ mod tests {
     fn a_key_is_the_same_bare_and_quoted() {
         let bare: IdempotencyKey = "cart-7".parse().unwrap();
         assert_eq!("\"cart-7\"".parse(), Ok(bare));
+        let with_quote: IdempotencyKey = r#"12" mug \"#.parse().unwrap();
+        assert_eq!(r#""12\" mug \\""#.parse(), Ok(with_quote));
         for bad in ["", "\"\"", "é", "a\nb", &"x".repeat(256)] {
             assert_eq!(bad.parse::<IdempotencyKey>(), Err(IdempotencyKeyError), "{bad:?}");
         }

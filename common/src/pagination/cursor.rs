@@ -105,7 +105,9 @@ impl Cursor {
         let json = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
         match serde_json::from_slice(&json) {
             Ok(Wire(VERSION, digest, value, id)) if digest == scope.0 => {
-                Ok(Position { value: Value::read(value, kind).ok_or(InvalidCursor)?, id })
+                let position = Position { value: Value::read(value, kind).ok_or(InvalidCursor)?, id };
+                // In no other spelling than its own.
+                if Self::new(scope, position.clone()).to_string() == text { Ok(position) } else { Err(InvalidCursor) }
             }
             _ => Err(InvalidCursor),
         }
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_postgresql_would_not_take_is_no_cursor() {
+    fn what_postgresql_would_not_take_or_nobody_wrote_is_no_cursor() {
         let id = Uuid::nil();
         for (kind, json) in [
             (Kind::Text, format!(r#"[1,7,"a\u0000b","{id}"]"#)),
@@ -208,6 +210,7 @@ mod tests {
             (Kind::Id, format!(r#"[1,7,1,"{id}"]"#)),
             (Kind::Id, format!(r#"[2,7,null,"{id}"]"#)),
             (Kind::Id, format!(r#"[1,7,null,"{id}",0]"#)),
+            (Kind::Id, format!(r#"[1,7,null,"{}"]"#, id.simple())),
         ] {
             assert_eq!(Cursor::read(&encoded(&json), SCOPE, kind), Err(InvalidCursor), "{json}");
         }

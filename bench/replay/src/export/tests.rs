@@ -123,6 +123,12 @@ fn columns_are_found_by_name_behind_a_byte_order_mark() {
 }
 
 #[test]
+fn white_space_behind_a_byte_order_mark_is_white_space() {
+    let line = only("1,\u{feff} 10002,X,1,2010-12-01T08:26:00,2.55,,UK");
+    assert_eq!(line.map(|line| line.code), Ok("10002".to_owned()));
+}
+
+#[test]
 fn a_file_without_the_columns_is_refused_by_name() {
     let problem = read("a,b\n1,2\n".as_bytes(), &mut Vec::new()).expect_err("no export");
     assert_eq!(problem.to_string(), "there is no column InvoiceNo");
