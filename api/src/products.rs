@@ -5,8 +5,7 @@ use rocket::{FromForm, State, delete, get, post, put};
 use serde::Deserialize;
 use shop_common::id::ProductId;
 use shop_common::money::{Money, MoneyError};
-use shop_common::pagination::Direction;
-use shop_common::pagination::Page;
+use shop_common::pagination::{Direction, Page};
 use shop_common::products::search::{self, Relevance, SearchText};
 use shop_common::products::{
     Description, NewProduct, Price, Product, ProductChanges, ProductColumn, ProductFilter, ProductName, Stock, queries,
