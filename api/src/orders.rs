@@ -1,8 +1,6 @@
 //! `/orders`: a customer's own orders.
 
-use std::fmt::Display;
 use std::io::Cursor;
-use std::str::FromStr;
 
 use chrono::DateTime;
 use rocket::http::{ContentType, Header, Status};
@@ -37,7 +35,7 @@ use crate::idempotency::Key;
 use crate::openapi::problems::{
     Bodies, Commits, Cursors, Limits, NoOrder, Parameters, Problems, Reading, SignedIn, errors,
 };
-use crate::paging::{ListQuery, Paged, invalid};
+use crate::paging::{self, ListQuery, Paged, invalid, number};
 use crate::query::NamedOnce;
 use crate::rate_limit::{Limited, Reads, Writes};
 use crate::requests::RequestId;
@@ -198,7 +196,7 @@ impl<'r> OrdersQuery<'r> {
         let owner = match self.user {
             None => caller.id,
             Some(_) if !caller.is_admin() => return Err(ApiError::AdminOnly),
-            Some(user) => user.parse().map_err(|_| invalid("user", "it must be a UUID".to_owned()))?,
+            Some(user) => paging::id("user", user)?,
         };
         let named = match self.status {
             None => Vec::new(),
@@ -282,7 +280,7 @@ pub(crate) async fn show(
     id: &str,
     db: &Db,
 ) -> Result<Etagged<Order>, ApiError> {
-    let id = order_id(id)?;
+    let id = paging::id("id", id)?;
     queries::find(db.pool(), caller.id, id)
         .await?
         .map(Etagged::private)
@@ -321,9 +319,9 @@ pub(crate) async fn events(
     take: Option<&str>,
     db: &Db,
 ) -> Result<Etagged<Timeline>, ApiError> {
-    let id = order_id(id)?;
-    let after = whole_number("after", after, 0, 0, i64::MAX)?;
-    let take = whole_number("take", take, MAX_TAKE, 1, MAX_TAKE)?;
+    let id = paging::id("id", id)?;
+    let after = number("after", after, 0, 0..=i64::MAX)?;
+    let take = number("take", take, MAX_TAKE, 1..=MAX_TAKE)?;
     let owner = (!caller.is_admin()).then_some(caller.id);
     timeline::of(db.pool(), owner, id, after, take)
         .await?
@@ -360,7 +358,7 @@ pub(crate) async fn cancel(
     db: &Db,
     redis: &RedisDb,
 ) -> Result<Json<Order>, ApiError> {
-    let id = order_id(id)?;
+    let id = paging::id("id", id)?;
     let announcer = Announcer::new(redis.redis().clone());
     orders::cancel::cancel(db.pool(), &announcer, caller.id, id).await.map(Json).map_err(|error| match error {
         CancelError::NotFound => ApiError::NotFound { what: "order", id: id.to_string() },
@@ -369,25 +367,6 @@ pub(crate) async fn cancel(
         CancelError::Database(error) => error.into(),
         CancelError::Unknown(_) | CancelError::Silent => ApiError::OutcomeUnknown,
     })
-}
-
-/// A number of the query, or what it is when it is not given.
-fn whole_number<N: FromStr + PartialOrd + Display>(
-    parameter: &'static str,
-    text: Option<&str>,
-    default: N,
-    least: N,
-    most: N,
-) -> Result<N, ApiError> {
-    let Some(text) = text else { return Ok(default) };
-    text.parse().ok().filter(|number| (&least..=&most).contains(&number)).ok_or_else(|| ApiError::InvalidParameter {
-        parameter,
-        problem: format!("it must be a whole number from {least} to {most}"),
-    })
-}
-
-pub(crate) fn order_id(id: &str) -> Result<OrderId, ApiError> {
-    id.parse().map_err(|_| ApiError::InvalidParameter { parameter: "id", problem: "it must be a UUID".to_owned() })
 }
 
 /// What a decision is on the wire. It may be kept under a key and given again, so nothing of this request is in it.

@@ -1,6 +1,8 @@
 //! Pages as clients ask for them, `?skip|after&take&orderBy&order`, and as they are answered: with a link to the next.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use rocket::form::name::NameView;
 use rocket::http::uri::Origin;
@@ -76,17 +78,23 @@ impl ListQuery<'_> {
     }
 }
 
-fn number(
+/// A whole number of the query, or what it is when it is not given.
+pub(crate) fn number<N: FromStr + PartialOrd + Display>(
     parameter: &'static str,
     text: Option<&str>,
-    default: u32,
-    range: std::ops::RangeInclusive<u32>,
-) -> Result<u32, ApiError> {
+    default: N,
+    range: RangeInclusive<N>,
+) -> Result<N, ApiError> {
     let Some(text) = text else { return Ok(default) };
     let number = text.parse().ok().filter(|number| range.contains(number));
     number.ok_or_else(|| {
         invalid(parameter, format!("it must be a whole number from {} to {}", range.start(), range.end()))
     })
+}
+
+/// An id of the path or the query.
+pub(crate) fn id<I: FromStr>(parameter: &'static str, text: &str) -> Result<I, ApiError> {
+    text.parse().map_err(|_| invalid(parameter, "it must be a UUID".to_owned()))
 }
 
 /// A parameter that cannot be read, and how it must be.

@@ -21,7 +21,7 @@ use crate::etag::{Etagged, IfMatch};
 use crate::openapi::problems::{
     Bodies, Commits, Conditions, Cursors, ForAdmins, Limits, NoProduct, Parameters, Problems, Reading,
 };
-use crate::paging::{ListQuery, Paged, invalid};
+use crate::paging::{self, ListQuery, Paged, invalid};
 use crate::query::NamedOnce;
 use crate::rate_limit::{Limited, Reads, Writes};
 
@@ -196,7 +196,7 @@ pub(crate) async fn list(
 )]
 #[get("/products/<id>")]
 pub(crate) async fn show(_limit: Limited<Reads>, id: &str, db: &Db) -> Result<Etagged<Product>, ApiError> {
-    let id = parse_id(id)?;
+    let id = paging::id("id", id)?;
     let product = queries::find(db.pool(), id).await?;
     product.map(Etagged::from).ok_or_else(|| ApiError::NotFound { what: "product", id: id.to_string() })
 }
@@ -265,7 +265,7 @@ pub(crate) async fn update(
     body: Body<ProductChangesBody>,
     db: &Db,
 ) -> Result<Etagged<Product>, ApiError> {
-    let id = parse_id(id)?;
+    let id = paging::id("id", id)?;
     let Body(ProductChangesBody { name, description, price, stock }) = body;
     let changes = ProductChanges { name, description, price, stock };
     Ok(queries::update(db.pool(), id, &expected.0, &changes, Some(admin.0.id)).await?.into())
@@ -297,12 +297,8 @@ pub(crate) async fn delete(
     expected: IfMatch,
     db: &Db,
 ) -> Result<Status, ApiError> {
-    queries::delete(db.pool(), parse_id(id)?, &expected.0).await?;
+    queries::delete(db.pool(), paging::id("id", id)?, &expected.0).await?;
     Ok(Status::NoContent)
-}
-
-pub(crate) fn parse_id(text: &str) -> Result<ProductId, ApiError> {
-    text.parse().map_err(|_| ApiError::InvalidParameter { parameter: "id", problem: "it must be a UUID".to_owned() })
 }
 
 pub(crate) fn no_such_product(id: ProductId) -> ApiError {

@@ -17,7 +17,7 @@ use crate::body::Body;
 use crate::db::{Db, RedisDb};
 use crate::error::ApiError;
 use crate::openapi::problems::{Bodies, Commits, ForAdmins, Limits, NoOrder, Parameters, Problems, errors};
-use crate::orders::order_id;
+use crate::paging;
 use crate::rate_limit::{Limited, Writes};
 use crate::requests::RequestId;
 
@@ -65,7 +65,7 @@ pub(crate) async fn request(
     db: &Db,
     redis: &RedisDb,
 ) -> Result<(Status, Json<Order>), ApiError> {
-    let order = order_id(id)?;
+    let order = paging::id("id", id)?;
     let Body(RefundBody { restock, reason }) = body;
     let (requested_by, request_id) = (Some(admin.0.id), Some(request_id.as_str().to_owned()));
     let wanted = NewRefund { order, restock, reason, requested_by, request_id };

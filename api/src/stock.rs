@@ -9,8 +9,8 @@ use crate::auth::guard::Admin;
 use crate::db::Db;
 use crate::error::ApiError;
 use crate::openapi::problems::{Cursors, ForAdmins, Limits, NoProduct, Parameters, Problems, Reading};
-use crate::paging::{ListQuery, Paged};
-use crate::products::{no_such_product, parse_id};
+use crate::paging::{self, ListQuery, Paged};
+use crate::products::no_such_product;
 use crate::query::NamedOnce;
 use crate::rate_limit::{Limited, Reads};
 
@@ -41,7 +41,7 @@ pub(crate) async fn list(
     query: ListQuery<'_>,
     db: &Db,
 ) -> Result<Paged<Movement>, ApiError> {
-    let product = parse_id(product)?;
+    let product = paging::id("id", product)?;
     let page = query.parse(&COLUMNS, Direction::Descending, &product)?;
     movements::list(db.pool(), product, &page).await?.map(Paged::private).ok_or_else(|| no_such_product(product))
 }

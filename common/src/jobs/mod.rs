@@ -13,6 +13,7 @@ pub mod reconcile;
 pub mod retry;
 pub mod workers;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -122,6 +123,14 @@ pub enum PayloadError {
     Unreadable(#[from] serde_json::Error),
 }
 
+/// Reads the payload of a job that must do that.
+fn read<T: DeserializeOwned>(task: Task, kind: &str, version: i16, payload: &Value) -> Result<T, PayloadError> {
+    if Task::of(kind, version) != Some(task) {
+        return Err(PayloadError::UnknownKind { kind: kind.to_owned(), version });
+    }
+    Ok(T::deserialize(payload)?)
+}
+
 impl ChargePayment {
     /// The kind of the job.
     pub const KIND: &'static str = "charge_payment";
@@ -138,10 +147,7 @@ impl ChargePayment {
     /// # Errors
     /// When the kind, the version or the payload is another one.
     pub fn parse(kind: &str, version: i16, payload: &Value) -> Result<Self, PayloadError> {
-        if (kind, version) != (Self::KIND, Self::VERSION) {
-            return Err(PayloadError::UnknownKind { kind: kind.to_owned(), version });
-        }
-        Ok(Self::deserialize(payload)?)
+        read(Task::Charge, kind, version, payload)
     }
 }
 
@@ -161,10 +167,7 @@ impl RefundPayment {
     /// # Errors
     /// When the kind, the version or the payload is another one.
     pub fn parse(kind: &str, version: i16, payload: &Value) -> Result<Self, PayloadError> {
-        if (kind, version) != (Self::KIND, Self::VERSION) {
-            return Err(PayloadError::UnknownKind { kind: kind.to_owned(), version });
-        }
-        Ok(Self::deserialize(payload)?)
+        read(Task::Refund, kind, version, payload)
     }
 }
 
