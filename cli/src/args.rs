@@ -1,23 +1,34 @@
 //! The command line. The doc comments here are the help that `--help` prints.
+//!
+//! A file for each noun; here is what they share.
 
-mod jobs;
-mod keys;
-mod orders;
+pub(crate) mod admin;
+pub(crate) mod jobs;
+pub(crate) mod keys;
+pub(crate) mod migrate;
+pub(crate) mod orders;
+pub(crate) mod payments;
+pub(crate) mod products;
+pub(crate) mod stack;
+pub(crate) mod stock;
+pub(crate) mod users;
+pub(crate) mod verify;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use shop_common::id::ProductId;
-use shop_common::reason::Reason;
 
-pub(crate) use self::jobs::{
-    ChosenArgs, DeadCommand, DeadDiscardArgs, DeadListArgs, DeadRetryArgs, JobStateArg, JobsCommand, JobsListArgs,
-    JobsPauseArgs, JobsReconcileArgs, JobsShowArgs, WorkersCommand,
-};
-
-pub(crate) use self::keys::{KeysCommand, KeysRetireArgs};
-pub(crate) use self::orders::{OrdersCommand, OrdersRefundArgs, OrdersWatchArgs, UsersCommand, UsersRevokeArgs};
+use self::admin::AdminCommand;
+use self::jobs::{JobsCommand, WorkersCommand};
+use self::keys::KeysCommand;
+use self::migrate::MigrateCommand;
+use self::orders::OrdersCommand;
+use self::payments::PaymentsCommand;
+use self::products::ProductsCommand;
+use self::stack::{DownArgs, ServicesCommand, StatusArgs, UpArgs};
+use self::stock::StockCommand;
+use self::users::UsersCommand;
+use self::verify::VerifyArgs;
 use crate::exit::EXIT_CODES;
 
 /// Runs and looks after a shop.
@@ -92,6 +103,15 @@ Examples:
   shopctl admin create --email eve@example.com"
     )]
     Admin(AdminCommand),
+
+    /// What is sold
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  shopctl products show 01890000-0000-7000-8000-000000000000"
+    )]
+    Products(ProductsCommand),
 
     /// How much there is of a product
     #[command(
@@ -184,6 +204,16 @@ Examples:
   shopctl openapi > openapi.json
   shopctl openapi | jq -r '.paths | keys[]'")]
     Openapi,
+
+    /// Print the JSON Schema of what commands print
+    ///
+    /// `.commands` has an entry for each command that takes `-o json`: the shape of what it prints then. With
+    /// `-o jsonl`, a list is one such item a line, and anything else is the same on one line.
+    #[command(after_help = "\
+Examples:
+  shopctl schema
+  shopctl schema | jq '.commands[\"jobs list\"]'")]
+    Schema,
 }
 
 /// The forms in which most commands print.
@@ -191,8 +221,10 @@ Examples:
 pub(crate) enum Format {
     /// For people
     Table,
-    /// For programs
+    /// For programs: one document
     Json,
+    /// For programs: a line for each item
+    Jsonl,
 }
 
 /// Where a shop keeps what is its own.
@@ -214,262 +246,20 @@ pub(crate) struct ShopArgs {
     pub(crate) output: Format,
 }
 
-/// Options of `shopctl verify`.
+/// How to go about what cannot be undone.
 #[derive(Debug, Args)]
-pub(crate) struct VerifyArgs {
-    #[command(flatten)]
-    pub(crate) shop: ShopArgs,
-
-    /// Repair what can be repaired with proof, and check again
+pub(crate) struct ConsentArgs {
+    /// Only say what would be touched
     #[arg(long)]
-    pub(crate) repair: bool,
-
-    /// Only say what would be repaired
-    #[arg(long, requires = "repair")]
     pub(crate) dry_run: bool,
-}
 
-/// Options of `shopctl up`.
-#[derive(Debug, Args)]
-pub(crate) struct UpArgs {
-    #[command(flatten)]
-    pub(crate) home: DirArgs,
-
-    /// Port of the first api; further ones take the ports after it
-    #[arg(long, default_value_t = 3000, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) port: u16,
-
-    /// How many workers to run
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(..=64))]
-    pub(crate) workers: u16,
-
-    /// How many apis to run
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub(crate) apis: u16,
-
-    /// Return once the shop is ready and leave it running
-    #[arg(long)]
-    pub(crate) detach: bool,
-
-    /// Start without the sample catalogue
-    #[arg(long)]
-    pub(crate) empty: bool,
-
-    /// Install missing servers without asking
+    /// Do not ask. In production, --confirm says it instead
     #[arg(long)]
     pub(crate) yes: bool,
 
-    /// Set on the process that `--detach` leaves running.
-    #[arg(long, hide = true, conflicts_with = "detach")]
-    pub(crate) detached: bool,
-}
-
-/// Options of `shopctl down`.
-#[derive(Debug, Args)]
-pub(crate) struct DownArgs {
-    #[command(flatten)]
-    pub(crate) home: DirArgs,
-}
-
-/// Options of `shopctl status`.
-#[derive(Debug, Args)]
-pub(crate) struct StatusArgs {
-    #[command(flatten)]
-    pub(crate) home: DirArgs,
-
-    /// How to print it
-    #[arg(short, long, value_enum, default_value_t = StatusFormat::Table)]
-    pub(crate) output: StatusFormat,
-}
-
-/// The forms `shopctl status` can print.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum StatusFormat {
-    /// For people
-    Table,
-    /// For programs
-    Json,
-    /// For a shell: NAME=value lines, with the passwords in the URLs
-    Env,
-}
-
-/// The commands below `shopctl services`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ServicesCommand {
-    /// Run COMMAND with a PostgreSQL and a Redis of its own
-    ///
-    /// Both start empty on free ports, COMMAND finds them in DATABASE_URL and
-    /// REDIS_URL, and everything is gone when it ends. Leaves with COMMAND's
-    /// exit code. Servers that are already named in the environment are used
-    /// instead.
-    #[command(after_help = "\
-Examples:
-  shopctl services run -- cargo test
-  shopctl services run -- sh -c 'psql \"$DATABASE_URL\" -c \"select version()\"'")]
-    Run(ServicesRunArgs),
-}
-
-/// Options of `shopctl services run`.
-#[derive(Debug, Args)]
-pub(crate) struct ServicesRunArgs {
-    /// Install missing servers without asking
-    #[arg(long)]
-    pub(crate) yes: bool,
-
-    /// What to run, after `--`
-    #[arg(last = true, required = true, value_name = "COMMAND")]
-    pub(crate) command: Vec<OsString>,
-}
-
-/// The commands below `shopctl migrate`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum MigrateCommand {
-    /// Apply the migrations that are missing
-    ///
-    /// Two at once are one: the second waits for the first. A database that is
-    /// migrated for the first time is marked with what it is for, development
-    /// or production.
-    #[command(after_help = "\
-Examples:
-  shopctl migrate run
-  DATABASE_URL=postgres://… REDIS_URL=redis://… shopctl migrate run")]
-    Run(MigrateRunArgs),
-
-    /// List the migrations and whether the database has them
-    #[command(after_help = "\
-Examples:
-  shopctl migrate status
-  shopctl migrate status -o json")]
-    Status(ShopArgs),
-
-    /// Write the next migration, for developers
-    #[command(after_help = "\
-Examples:
-  shopctl migrate new 'add sku'")]
-    New(MigrateNewArgs),
-
-    /// Delete the whole shop and start afresh
-    ///
-    /// Asks first, and refuses a database that is not marked development.
-    #[command(after_help = "\
-Examples:
-  shopctl migrate reset
-  shopctl migrate reset --yes")]
-    Reset(MigrateResetArgs),
-}
-
-/// Options of `shopctl migrate run`.
-#[derive(Debug, Args)]
-pub(crate) struct MigrateRunArgs {
-    #[command(flatten)]
-    pub(crate) home: DirArgs,
-}
-
-/// Options of `shopctl migrate new`.
-#[derive(Debug, Args)]
-pub(crate) struct MigrateNewArgs {
-    /// What it does, in a few words
-    #[arg(value_name = "NAME")]
-    pub(crate) name: String,
-}
-
-/// Options of `shopctl migrate reset`.
-#[derive(Debug, Args)]
-pub(crate) struct MigrateResetArgs {
-    #[command(flatten)]
-    pub(crate) home: DirArgs,
-
-    /// Do not ask
-    #[arg(long)]
-    pub(crate) yes: bool,
-}
-
-/// The commands below `shopctl admin`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum AdminCommand {
-    /// Create the first admin, admin@example.com
-    ///
-    /// In development its password is `password`; in production it is random
-    /// and shown this once. Does nothing where there is an admin already.
-    #[command(after_help = "\
-Examples:
-  shopctl admin seed")]
-    Seed(ShopArgs),
-
-    /// Create another admin
-    ///
-    /// With a random password that is shown this once, or with one from stdin.
-    #[command(after_help = "\
-Examples:
-  shopctl admin create --email eve@example.com
-  shopctl admin create --email eve@example.com --password-stdin < password.txt")]
-    Create(AdminCreateArgs),
-}
-
-/// Options of `shopctl admin create`.
-#[derive(Debug, Args)]
-pub(crate) struct AdminCreateArgs {
-    #[command(flatten)]
-    pub(crate) shop: ShopArgs,
-
-    /// Their email
-    #[arg(long)]
-    pub(crate) email: String,
-
-    /// What to call them
-    #[arg(long)]
-    pub(crate) name: Option<String>,
-
-    /// Read the password from stdin instead of making one up
-    #[arg(long)]
-    pub(crate) password_stdin: bool,
-}
-
-/// The commands below `shopctl stock`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum StockCommand {
-    /// Change the stock of a product, and record why
-    #[command(after_help = "\
-Examples:
-  shopctl stock adjust 01890000-0000-7000-8000-000000000000 20 --reason 'delivery 4711'
-  shopctl stock adjust 01890000-0000-7000-8000-000000000000 -2 --reason 'two were broken'")]
-    Adjust(StockAdjustArgs),
-}
-
-/// Options of `shopctl stock adjust`.
-#[derive(Debug, Args)]
-pub(crate) struct StockAdjustArgs {
-    #[command(flatten)]
-    pub(crate) shop: ShopArgs,
-
-    /// Which product
-    #[arg(value_name = "PRODUCT")]
-    pub(crate) product: ProductId,
-
-    /// By how much, for example 20 or -2
-    #[arg(value_name = "DELTA", allow_negative_numbers = true)]
-    pub(crate) delta: i64,
-
-    /// Why, in a few words
-    #[arg(long)]
-    pub(crate) reason: Reason,
-}
-
-/// The commands below `shopctl payments`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum PaymentsCommand {
-    /// Compare the gateway's ledger with the shop's payments
-    ///
-    /// Only a worker can ask the gateway, so this asks a worker to, and waits
-    /// for it. Money that the gateway has captured and that no order is paid
-    /// with is given back, for example after an older backup was restored.
-    /// Whatever is less clear is only shown. Leaves with 1 when there are
-    /// findings. Workers do the same by themselves each hour.
-    #[command(after_help = "\
-Examples:
-  shopctl payments reconcile
-  shopctl payments reconcile -o json")]
-    Reconcile(ShopArgs),
+    /// Do not ask, also in production: the name of the database
+    #[arg(long, value_name = "NAME")]
+    pub(crate) confirm: Option<String>,
 }
 
 #[cfg(test)]

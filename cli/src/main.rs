@@ -8,6 +8,7 @@ mod ask;
 mod commands;
 mod exit;
 mod output;
+mod schema;
 mod shop;
 mod stack;
 
@@ -15,10 +16,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{
-    AdminCommand, Cli, Command, DeadCommand, JobsCommand, KeysCommand, MigrateCommand, OrdersCommand, PaymentsCommand,
-    ServicesCommand, StockCommand, UsersCommand, WorkersCommand,
-};
+use crate::args::stack::ServicesCommand;
+use crate::args::{Cli, Command};
 
 // One thread: Linux ties a child's "parent died" signal to the thread that
 // started it, so every child has to be started by the thread that lives longest.
@@ -29,31 +28,19 @@ async fn main() -> ExitCode {
         Command::Down(args) => commands::down::run(&args).await,
         Command::Status(args) => commands::status::run(&args).await,
         Command::Services(ServicesCommand::Run(args)) => commands::services::run(&args).await,
-        Command::Migrate(MigrateCommand::Run(args)) => commands::migrate::run(&args).await,
-        Command::Migrate(MigrateCommand::Status(args)) => commands::migrate::status(&args).await,
-        Command::Migrate(MigrateCommand::New(args)) => commands::migrate::new(&args),
-        Command::Migrate(MigrateCommand::Reset(args)) => commands::migrate::reset(&args).await,
-        Command::Admin(AdminCommand::Seed(args)) => commands::admin::seed(&args).await,
-        Command::Admin(AdminCommand::Create(args)) => commands::admin::create(&args).await,
-        Command::Stock(StockCommand::Adjust(args)) => commands::stock::adjust(&args).await,
-        Command::Orders(OrdersCommand::Watch(args)) => commands::orders::watch(&args).await,
-        Command::Orders(OrdersCommand::Refund(args)) => commands::refund::request(&args).await,
-        Command::Users(UsersCommand::Revoke(args)) => commands::users::revoke(&args).await,
-        Command::Keys(KeysCommand::Rotate(args)) => commands::keys::rotate(&args).await,
-        Command::Keys(KeysCommand::List(args)) => commands::keys::list(&args).await,
-        Command::Keys(KeysCommand::Retire(args)) => commands::keys::retire(&args).await,
-        Command::Jobs(JobsCommand::List(args)) => commands::jobs::list(&args).await,
-        Command::Jobs(JobsCommand::Show(args)) => commands::jobs::show(&args).await,
-        Command::Jobs(JobsCommand::Pause(args)) => commands::pause::pause(&args).await,
-        Command::Jobs(JobsCommand::Resume(args)) => commands::pause::resume(&args).await,
-        Command::Jobs(JobsCommand::Dead(DeadCommand::List(args))) => commands::dead::list(&args).await,
-        Command::Jobs(JobsCommand::Dead(DeadCommand::Retry(args))) => commands::dead::retry(&args).await,
-        Command::Jobs(JobsCommand::Dead(DeadCommand::Discard(args))) => commands::dead::discard(&args).await,
-        Command::Jobs(JobsCommand::Reconcile(args)) => commands::reconcile::run(&args).await,
-        Command::Payments(PaymentsCommand::Reconcile(args)) => commands::payments::reconcile(&args).await,
-        Command::Workers(WorkersCommand::List(args)) => commands::workers::list(&args).await,
+        Command::Migrate(command) => commands::migrate::run(command).await,
+        Command::Admin(command) => commands::admin::run(command).await,
+        Command::Products(command) => commands::products::run(command).await,
+        Command::Stock(command) => commands::stock::run(command).await,
+        Command::Orders(command) => commands::orders::run(command).await,
+        Command::Users(command) => commands::users::run(command).await,
+        Command::Keys(command) => commands::keys::run(command).await,
+        Command::Jobs(command) => commands::jobs::run(command).await,
+        Command::Payments(command) => commands::payments::run(command).await,
+        Command::Workers(command) => commands::workers::run(command).await,
         Command::Verify(args) => commands::verify::run(&args).await,
         Command::Openapi => commands::openapi::print(),
+        Command::Schema => output::json(&schema::document()).map_err(Into::into),
     };
     result.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
 }

@@ -6,6 +6,9 @@ use std::io::{self, IsTerminal, Write};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde::Serialize;
+use shop_common::time::Timestamp;
+
+use crate::args::Format;
 
 /// Prints data on stdout. A reader that has seen enough (`| head`) is no error.
 pub(crate) fn data(text: impl Display) -> io::Result<()> {
@@ -21,9 +24,57 @@ pub(crate) fn note(text: impl Display) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// Prints one value: for people as `table` does.
+pub(crate) fn one<T: Serialize>(
+    format: Format,
+    value: &T,
+    table: impl FnOnce(&T) -> io::Result<()>,
+) -> anyhow::Result<()> {
+    match format {
+        Format::Table => Ok(table(value)?),
+        Format::Json => json(value),
+        Format::Jsonl => line(value),
+    }
+}
+
+/// Prints a list: for people a row for each item, under headers.
+pub(crate) fn list<T: Serialize, const N: usize>(
+    format: Format,
+    items: &[T],
+    headers: [&str; N],
+    row: impl FnMut(&T) -> [String; N],
+) -> anyhow::Result<()> {
+    match format {
+        Format::Table => Ok(table(headers, items.iter().map(row).collect())?),
+        Format::Json => json(&items),
+        Format::Jsonl => items.iter().try_for_each(line),
+    }
+}
+
 /// Prints one value as indented JSON.
 pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(data(serde_json::to_string_pretty(value)?)?)
+}
+
+/// Prints one value as JSON on a line.
+pub(crate) fn line(value: &impl Serialize) -> anyhow::Result<()> {
+    Ok(data(serde_json::to_string(value)?)?)
+}
+
+/// Prints what is known of one thing, a line each.
+pub(crate) fn facts(facts: &[(&str, String)]) -> io::Result<()> {
+    let row = |(name, value): &(&str, String)| [(*name).to_owned(), value.clone()];
+    table(["FIELD", "VALUE"], facts.iter().map(row).collect())
+}
+
+/// A moment, as tables show it. Their headers say that it is UTC.
+pub(crate) fn time(at: &Timestamp) -> String {
+    at.format("%F %T").to_string()
+}
+
+/// What there is, or a dash.
+pub(crate) fn or_dash(value: Option<impl Display>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
 /// Prints rows under headers, without borders, so that `awk` can read them too.

@@ -107,6 +107,39 @@ pub async fn mark_environment(pool: &PgPool, production: bool) -> Result<(), sql
     Ok(())
 }
 
+/// What a database is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
+pub enum Environment {
+    /// To try things.
+    Development,
+    /// To sell.
+    Production,
+    /// Nobody has said, see [`mark_environment`].
+    Unmarked,
+}
+
+/// Which database this is.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Installation {
+    /// Its name.
+    pub database: String,
+    /// What it is for.
+    pub environment: Environment,
+}
+
+/// Asks the database what it is.
+///
+/// # Errors
+/// When it refuses.
+pub async fn installation(pool: &PgPool) -> Result<Installation, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT current_database()::text AS database, coalesce((SELECT environment FROM installation), 'unmarked') AS environment",
+    )
+    .fetch_one(pool)
+    .await
+}
+
 /// How long the statements of a transaction wait for rows that another one holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Locks {

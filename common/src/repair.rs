@@ -18,7 +18,7 @@ use crate::jobs::{ChargePayment, JobState, RefundPayment};
 const PAGE: i64 = 1000;
 
 /// What was done for an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Deed {
     /// Its dead or cancelled job is scheduled again.
@@ -30,7 +30,7 @@ pub enum Deed {
 }
 
 /// A repair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Repair {
     /// What was done.

@@ -141,7 +141,8 @@ impl Ledger {
 }
 
 /// An invariant and what breaks it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[schema(as = VerifyFinding)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
     /// Its number in ARCHITECTURE.md.
@@ -153,7 +154,7 @@ pub struct Finding {
 }
 
 /// A row that breaks an invariant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Violation {
     /// Which row.
     pub subject: String,

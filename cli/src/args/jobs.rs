@@ -4,7 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use shop_common::id::{JobId, OrderId};
 use shop_common::reason::Reason;
 
-use super::ShopArgs;
+use super::{ConsentArgs, ShopArgs};
 
 /// The commands below `shopctl jobs`.
 #[derive(Debug, Subcommand)]
@@ -222,13 +222,8 @@ pub(crate) struct DeadDiscardArgs {
     #[arg(long, value_name = "TEXT", default_value = "given_up_by_the_shop")]
     pub(crate) reason: Reason,
 
-    /// Only say what would be given up
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-
-    /// Do not ask
-    #[arg(long)]
-    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
 }
 
 /// The commands below `shopctl workers`.

@@ -1,10 +1,10 @@
-//! The command line of `shopctl orders` and `shopctl users`.
+//! The command line of `shopctl orders`.
 
 use clap::{Args, Subcommand};
 use shop_common::id::OrderId;
 use shop_common::reason::Reason;
 
-use super::ShopArgs;
+use super::{ConsentArgs, ShopArgs};
 
 /// The commands below `shopctl orders`.
 #[derive(Debug, Subcommand)]
@@ -57,9 +57,8 @@ pub(crate) struct OrdersRefundArgs {
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<Reason>,
 
-    /// Do not ask
-    #[arg(long)]
-    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
 }
 
 /// Options of `shopctl orders watch`.
@@ -75,29 +74,4 @@ pub(crate) struct OrdersWatchArgs {
     /// Everybody's orders
     #[arg(long)]
     pub(crate) all: bool,
-}
-
-/// The commands below `shopctl users`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum UsersCommand {
-    /// Revoke all tokens of a user, and end all their sessions
-    ///
-    /// Whoever uses one gets 401 `token_revoked` within a second or two, and open
-    /// sockets are closed. The user can log in again: to keep somebody out who knows
-    /// the password, change that as well.
-    #[command(after_help = "\
-Examples:
-  shopctl users revoke eve@example.com")]
-    Revoke(UsersRevokeArgs),
-}
-
-/// Options of `shopctl users revoke`.
-#[derive(Debug, Args)]
-pub(crate) struct UsersRevokeArgs {
-    #[command(flatten)]
-    pub(crate) shop: ShopArgs,
-
-    /// Their email
-    #[arg(value_name = "EMAIL")]
-    pub(crate) email: String,
 }

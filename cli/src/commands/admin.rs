@@ -3,19 +3,36 @@
 use std::io::{self, Read};
 
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
+use serde::Serialize;
 use shop_common::seed::{self, SeedError, SeededAdmin};
 use shop_common::users::password::StrongPassword;
 use shop_common::users::queries::CreateUserError;
 use shop_common::users::{Email, UserName};
+use utoipa::ToSchema;
 
-use crate::args::{AdminCreateArgs, Format, ShopArgs};
+use crate::args::admin::{AdminCommand, AdminCreateArgs};
+use crate::args::{Format, ShopArgs};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::shop::{Shop, database};
 
+/// `shopctl admin …`.
+pub(crate) async fn run(command: AdminCommand) -> Result<(), Failure> {
+    match command {
+        AdminCommand::Seed(args) => seed(&args).await,
+        AdminCommand::Create(args) => create(&args).await,
+    }
+}
+
+/// An admin, and the password that is shown this once.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NewAdmin<'a> {
+    email: &'a str,
+    password: &'a str,
+}
+
 /// Creates the first admin.
-pub(crate) async fn seed(args: &ShopArgs) -> Result<(), Failure> {
+async fn seed(args: &ShopArgs) -> Result<(), Failure> {
     let shop = Shop::find(&args.home.dir)?;
     match seed::admin(&shop.pool, shop.production).await.map_err(failure)? {
         SeededAdmin::Present => output::note("there is an admin already, nothing was done"),
@@ -25,7 +42,7 @@ pub(crate) async fn seed(args: &ShopArgs) -> Result<(), Failure> {
 }
 
 /// Creates another admin.
-pub(crate) async fn create(args: &AdminCreateArgs) -> Result<(), Failure> {
+async fn create(args: &AdminCreateArgs) -> Result<(), Failure> {
     let shop = Shop::find(&args.shop.home.dir)?;
     let usage = |error: &dyn std::fmt::Display| Failure::new(Exit::Refused, error);
     let email: Email = args.email.parse().map_err(|error| usage(&format!("{}: {error}", args.email)))?;
@@ -55,10 +72,9 @@ fn password_from_stdin() -> Result<StrongPassword, Failure> {
 /// The only time that a password is shown.
 fn show(email: &Email, password: &SecretString, format: Format) -> Result<(), Failure> {
     let (email, password) = (email.as_str(), password.expose_secret());
-    match format {
-        Format::Json => output::json(&json!({ "email": email, "password": password }))?,
-        Format::Table => output::table(["EMAIL", "PASSWORD"], vec![[email.to_owned(), password.to_owned()]])?,
-    }
+    output::one(format, &NewAdmin { email, password }, |NewAdmin { email, password }| {
+        output::table(["EMAIL", "PASSWORD"], vec![[(*email).to_owned(), (*password).to_owned()]])
+    })?;
     output::note("keep the password now: it is not shown again");
     Ok(())
 }

@@ -1,11 +1,13 @@
 //! `shopctl jobs dead`: jobs that have stopped in the middle, and what becomes of them.
 
-use serde_json::json;
+use serde::Serialize;
 use shop_common::db::Ending;
 use shop_common::id::JobId;
 use shop_common::jobs::dead::{self, Chosen, DeadJob, Purpose, ReviveError, Which};
+use utoipa::ToSchema;
 
-use crate::args::{ChosenArgs, DeadDiscardArgs, DeadListArgs, DeadRetryArgs, Format};
+use crate::args::Format;
+use crate::args::jobs::{ChosenArgs, DeadDiscardArgs, DeadListArgs, DeadRetryArgs};
 use crate::ask;
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -16,18 +18,16 @@ pub(crate) async fn list(args: &DeadListArgs) -> Result<(), Failure> {
     let shop = Shop::find(&args.shop.home.dir)?;
     let which = if args.all { Which::All } else { Which::NeedOperator };
     let jobs = dead::list(&shop.pool, which, args.limit).await.map_err(database)?;
-    match args.shop.output {
-        Format::Json => output::json(&jobs)?,
-        Format::Table => {
-            let row = |DeadJob { job, order_status }: DeadJob| {
-                let died = job.updated_at.format("%F %T").to_string();
-                let error = job.last_error.unwrap_or_else(|| "-".to_owned());
-                [job.id.to_string(), died, job.order_id.to_string(), order_status.as_str().to_owned(), error]
-            };
-            let headers = ["ID", "DIED (UTC)", "ORDER", "STATUS", "LAST ERROR"];
-            output::table(headers, jobs.into_iter().map(row).collect())?;
-        }
-    }
+    let row = |DeadJob { job, order_status }: &DeadJob| {
+        [
+            job.id.to_string(),
+            output::time(&job.updated_at),
+            job.order_id.to_string(),
+            order_status.as_str().to_owned(),
+            output::or_dash(job.last_error.as_ref()),
+        ]
+    };
+    output::list(args.shop.output, &jobs, ["ID", "DIED (UTC)", "ORDER", "STATUS", "LAST ERROR"], row)?;
     Ok(())
 }
 
@@ -48,12 +48,14 @@ pub(crate) async fn discard(args: &DeadDiscardArgs) -> Result<(), Failure> {
     let (chosen, purpose) = (chosen(&args.chosen), Purpose::GiveUp(&args.reason));
     let (would, ended) = revive(&shop, &chosen, purpose, Ending::DryRun).await;
     ended?;
-    if args.dry_run || would.is_empty() {
-        output::note(format!("{} orders would be given up; nothing was done", would.len()));
+    if would.is_empty() {
+        output::note("there is nothing to give up");
         return print(args.shop.output, &would, Ending::DryRun);
     }
-    let question = format!("This gives {} orders up: their payments are voided. Go on?", would.len());
-    ask::confirm(&question, args.yes)?;
+    let deed = format!("This gives {} orders up: their payments are voided.", would.len());
+    if ask::consent(&shop.pool, &args.consent, &deed).await? == Ending::DryRun {
+        return print(args.shop.output, &would, Ending::DryRun);
+    }
     let (jobs, ended) = revive(&shop, &chosen, purpose, Ending::Commit).await;
     if ended.is_ok() || !jobs.is_empty() {
         output::note(format!("{} orders are given up; the workers void their payments", jobs.len()));
@@ -82,11 +84,18 @@ async fn revive(
     (jobs, ended.map_err(|error| failure(error, nothing)))
 }
 
+/// The jobs that a command has touched, or would have.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Touched<'a> {
+    jobs: &'a [JobId],
+    dry_run: bool,
+}
+
 fn print(format: Format, jobs: &[JobId], ending: Ending) -> Result<(), Failure> {
-    match format {
-        Format::Json => output::json(&json!({ "jobs": jobs, "dryRun": ending == Ending::DryRun }))?,
-        Format::Table => output::table(["ID"], jobs.iter().map(|job| [job.to_string()]).collect())?,
-    }
+    output::one(format, &Touched { jobs, dry_run: ending == Ending::DryRun }, |touched| {
+        output::table(["ID"], touched.jobs.iter().map(|job| [job.to_string()]).collect())
+    })?;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use tokio::process::{Child, Command};
 
 use super::next_steps;
 use super::preflight::Preflight;
-use crate::args::UpArgs;
+use crate::args::stack::UpArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::stack::home::Home;

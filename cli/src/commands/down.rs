@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::args::DownArgs;
+use crate::args::stack::DownArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::stack::state::find_running;

@@ -3,28 +3,38 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use shop_common::time::Timestamp;
 use shop_common::users::signing_keys::{self, KeyState, LEAD, RetireError, RotateError, SigningKey};
+use utoipa::ToSchema;
 
-use crate::args::{Format, KeysRetireArgs, ShopArgs};
+use crate::args::keys::{KeysCommand, KeysRetireArgs};
+use crate::args::{Format, ShopArgs};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::shop::{Shop, database};
 
+/// `shopctl keys …`.
+pub(crate) async fn run(command: KeysCommand) -> Result<(), Failure> {
+    match command {
+        KeysCommand::Rotate(args) => rotate(&args).await,
+        KeysCommand::List(args) => list(&args).await,
+        KeysCommand::Retire(args) => retire(&args).await,
+    }
+}
+
 /// A key as it is printed.
-#[derive(Serialize)]
-struct Shown {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ShownKey {
     #[serde(flatten)]
     key: SigningKey,
     state: KeyState,
 }
 
 /// Makes a key that signs soon.
-pub(crate) async fn rotate(args: &ShopArgs) -> Result<(), Failure> {
+async fn rotate(args: &ShopArgs) -> Result<(), Failure> {
     let shop = Shop::find(&args.home.dir)?;
     let key = signing_keys::rotate(&shop.pool, shop.token_lifetime).await.map_err(|error| match error {
         RotateError::TooSoon { older, until, signs } => {
-            let wait = format!("rotate after {} UTC", clock(&until));
+            let wait = format!("rotate after {} UTC", output::time(&until));
             let next =
                 if signs { wait } else { format!("{wait}, or give these tokens up: `shopctl keys retire {older}`") };
             Failure::new(
@@ -41,19 +51,17 @@ pub(crate) async fn rotate(args: &ShopArgs) -> Result<(), Failure> {
 }
 
 /// Lists the keys.
-pub(crate) async fn list(args: &ShopArgs) -> Result<(), Failure> {
+async fn list(args: &ShopArgs) -> Result<(), Failure> {
     let shop = Shop::find(&args.home.dir)?;
     let keys = signing_keys::list(&shop.pool).await.map_err(database)?;
-    let shown: Vec<Shown> = keys.into_iter().map(|key| Shown { state: key.state(shop.token_lifetime), key }).collect();
-    match args.output {
-        Format::Json => output::json(&shown)?,
-        Format::Table => table(shown)?,
-    }
+    let shown: Vec<ShownKey> =
+        keys.into_iter().map(|key| ShownKey { state: key.state(shop.token_lifetime), key }).collect();
+    output::list(args.output, &shown, HEADERS, row)?;
     Ok(())
 }
 
 /// Retires a key.
-pub(crate) async fn retire(args: &KeysRetireArgs) -> Result<(), Failure> {
+async fn retire(args: &KeysRetireArgs) -> Result<(), Failure> {
     let shop = Shop::find(&args.shop.home.dir)?;
     let key = signing_keys::retire(&shop.pool, &args.kid).await.map_err(|error| match error {
         RetireError::NotFound(_) => Failure::new(Exit::NotFound, error).next("list them with `shopctl keys list`"),
@@ -67,23 +75,15 @@ pub(crate) async fn retire(args: &KeysRetireArgs) -> Result<(), Failure> {
 }
 
 fn print_one(key: SigningKey, lifetime: Duration, format: Format) -> Result<(), Failure> {
-    let key = Shown { state: key.state(lifetime), key };
-    match format {
-        Format::Json => output::json(&key)?,
-        Format::Table => table(vec![key])?,
-    }
+    let key = ShownKey { state: key.state(lifetime), key };
+    output::one(format, &key, |key| output::table(HEADERS, vec![row(key)]))?;
     Ok(())
 }
 
-fn table(keys: Vec<Shown>) -> std::io::Result<()> {
-    let row = |Shown { key, state }: Shown| {
-        [key.kid.to_string(), word(state).to_owned(), clock(&key.created_at), clock(&key.signs_from)]
-    };
-    output::table(["KID", "STATE", "CREATED (UTC)", "SIGNS FROM (UTC)"], keys.into_iter().map(row).collect())
-}
+const HEADERS: [&str; 4] = ["KID", "STATE", "CREATED (UTC)", "SIGNS FROM (UTC)"];
 
-fn clock(time: &Timestamp) -> String {
-    time.format("%F %T").to_string()
+fn row(ShownKey { key, state }: &ShownKey) -> [String; 4] {
+    [key.kid.to_string(), word(*state).to_owned(), output::time(&key.created_at), output::time(&key.signs_from)]
 }
 
 fn word(state: KeyState) -> &'static str {

@@ -4,10 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use shop_common::db::{self, MIGRATOR};
+use shop_common::db::{self, Ending, MIGRATOR};
 use sqlx::{Executor, PgPool};
+use utoipa::ToSchema;
 
-use crate::args::{Format, MigrateNewArgs, MigrateResetArgs, MigrateRunArgs, ShopArgs};
+use crate::args::ShopArgs;
+use crate::args::migrate::{MigrateCommand, MigrateNewArgs, MigrateResetArgs, MigrateRunArgs};
 use crate::ask;
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -16,16 +18,26 @@ use crate::shop::{Shop, database};
 /// Where migrations are written, in the repository.
 const FOLDER: &str = "migrations";
 
+/// `shopctl migrate …`.
+pub(crate) async fn run(command: MigrateCommand) -> Result<(), Failure> {
+    match command {
+        MigrateCommand::Run(args) => migrate(&args).await,
+        MigrateCommand::Status(args) => status(&args).await,
+        MigrateCommand::New(args) => new(&args),
+        MigrateCommand::Reset(args) => reset(&args).await,
+    }
+}
+
 /// A migration and whether the database has it.
-#[derive(Debug, Serialize)]
-struct Migration {
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Migration {
     version: i64,
     name: String,
     applied: bool,
 }
 
 /// Applies what is missing. Two at once are one: the second waits and finds nothing to do.
-pub(crate) async fn run(args: &MigrateRunArgs) -> Result<(), Failure> {
+async fn migrate(args: &MigrateRunArgs) -> Result<(), Failure> {
     let shop = Shop::find(&args.home.dir)?;
     let missing = all(&shop.pool).await?.into_iter().filter(|migration| !migration.applied).count();
     apply(&shop.pool, shop.production).await?;
@@ -48,18 +60,13 @@ pub(crate) async fn apply(pool: &PgPool, production: bool) -> Result<(), Failure
 }
 
 /// Lists the migrations.
-pub(crate) async fn status(args: &ShopArgs) -> Result<(), Failure> {
+async fn status(args: &ShopArgs) -> Result<(), Failure> {
     let migrations = all(&Shop::find(&args.home.dir)?.pool).await?;
-    match args.output {
-        Format::Json => output::json(&migrations)?,
-        Format::Table => {
-            let row = |migration: Migration| {
-                let state = if migration.applied { "applied" } else { "missing" };
-                [format!("{:04}", migration.version), migration.name, state.to_owned()]
-            };
-            output::table(["VERSION", "NAME", "STATE"], migrations.into_iter().map(row).collect())?;
-        }
-    }
+    let row = |migration: &Migration| {
+        let state = if migration.applied { "applied" } else { "missing" };
+        [format!("{:04}", migration.version), migration.name.clone(), state.to_owned()]
+    };
+    output::list(args.output, &migrations, ["VERSION", "NAME", "STATE"], row)?;
     Ok(())
 }
 
@@ -83,7 +90,7 @@ async fn all(pool: &PgPool) -> Result<Vec<Migration>, Failure> {
 }
 
 /// Writes the next migration, empty but for its rules.
-pub(crate) fn new(args: &MigrateNewArgs) -> Result<(), Failure> {
+fn new(args: &MigrateNewArgs) -> Result<(), Failure> {
     let folder = Path::new(FOLDER);
     if !folder.is_dir() {
         return Err(Failure::new(Exit::NotFound, format!("there is no folder {FOLDER} here"))
@@ -112,14 +119,17 @@ fn write_next(folder: &Path, name: &str) -> Result<PathBuf, Failure> {
 }
 
 /// Drops everything and starts afresh. Only on a database that is marked as one for development.
-pub(crate) async fn reset(args: &MigrateResetArgs) -> Result<(), Failure> {
+async fn reset(args: &MigrateResetArgs) -> Result<(), Failure> {
     let shop = Shop::find(&args.home.dir)?;
     if !db::is_marked_development(&shop.pool).await.map_err(database)? {
         return Err(Failure::new(Exit::Refused, "this database is not marked development, it is not reset")
             .next("if you really mean it, drop the database with PostgreSQL's own tools"));
     }
     let (orders, users) = counts(&shop.pool).await?;
-    ask::confirm(&format!("This deletes the whole shop: {orders} orders, {users} users. Go on?"), args.yes)?;
+    let deed = format!("This deletes the whole shop: {orders} orders, {users} users.");
+    if ask::consent(&shop.pool, &args.consent, &deed).await? == Ending::DryRun {
+        return Ok(());
+    }
     let mut transaction = shop.pool.begin().await.map_err(database)?;
     transaction
         .execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP SCHEMA IF EXISTS simulated_gateway CASCADE")

@@ -13,6 +13,7 @@ pub(crate) mod orders;
 pub(crate) mod pause;
 pub(crate) mod payments;
 mod preflight;
+pub(crate) mod products;
 pub(crate) mod reconcile;
 pub(crate) mod refund;
 pub(crate) mod services;

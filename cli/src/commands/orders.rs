@@ -14,7 +14,8 @@ use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::args::{Format, OrdersWatchArgs};
+use crate::args::Format;
+use crate::args::orders::{OrdersCommand, OrdersWatchArgs};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::shop::{Shop, database};
@@ -26,8 +27,16 @@ const BREATH: Duration = Duration::from_millis(50);
 /// News that are read at once.
 const PAGE: u32 = 500;
 
+/// `shopctl orders …`.
+pub(crate) async fn run(command: OrdersCommand) -> Result<(), Failure> {
+    match command {
+        OrdersCommand::Watch(args) => watch(&args).await,
+        OrdersCommand::Refund(args) => super::refund::request(&args).await,
+    }
+}
+
 /// Shows the moves of one order until it has ended, or of all orders until told to stop.
-pub(crate) async fn watch(args: &OrdersWatchArgs) -> Result<(), Failure> {
+async fn watch(args: &OrdersWatchArgs) -> Result<(), Failure> {
     let shop = Shop::find(&args.shop.home.dir)?;
     let awake = Arc::new(Notify::new());
     let heard = Arc::clone(&awake);
@@ -117,7 +126,10 @@ struct Particulars {
 
 fn show(news: &News, format: Format) -> Result<(), Failure> {
     let line = match format {
-        Format::Json => json!({ "seq": news.seq, "type": news.kind.as_str(), "data": news.data }).to_string(),
+        // A stream has no end that could close a document: both forms are lines.
+        Format::Json | Format::Jsonl => {
+            json!({ "seq": news.seq, "type": news.kind.as_str(), "data": news.data }).to_string()
+        }
         Format::Table => {
             let Particulars { status, attempt, error, next_attempt_at } = serde_json::from_str(news.data.get())?;
             let mut line =

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 use shop_common::jobs::pause::{self, Pause, Paused};
+use shop_common::time::{self, Timestamp};
+use utoipa::ToSchema;
 
-use crate::args::{Format, JobsPauseArgs, ShopArgs};
+use crate::args::jobs::JobsPauseArgs;
+use crate::args::{Format, ShopArgs};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::shop::{Shop, database};
@@ -14,14 +17,24 @@ use crate::shop::{Shop, database};
 const OLDER_CLAIMS: Duration = Duration::from_secs(30);
 
 /// Whether it is paused now, and the pause that has begun, is under way, or has ended.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Report {
+pub(crate) struct PauseReport {
     paused: bool,
     /// Whether the command has changed that.
     changed: bool,
-    #[serde(flatten)]
-    pause: Option<Pause>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(serialize_with = "time::optional_millis", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    paused_at: Option<Timestamp>,
+}
+
+impl PauseReport {
+    fn new(paused: bool, changed: bool, pause: Option<Pause>) -> Self {
+        let (reason, paused_at) = pause.map_or((None, None), |pause| (pause.reason, Some(pause.paused_at)));
+        Self { paused, changed, reason, paused_at }
+    }
 }
 
 /// Lets no worker start a job.
@@ -34,7 +47,7 @@ pub(crate) async fn pause(args: &JobsPauseArgs) -> Result<(), Failure> {
     if !changed {
         output::note(since(&pause));
     }
-    print(args.shop.output, &Report { paused: true, changed, pause: Some(pause) })?;
+    print(args.shop.output, &PauseReport::new(true, changed, Some(pause)))?;
     let again = "run `shopctl jobs pause` again, which waits for the claims that began before";
     let ended = pause::older_claims_end(&shop.pool, OLDER_CLAIMS).await;
     if !ended.map_err(|error| database(error).next(format!("it is paused; {again}")))? {
@@ -53,7 +66,7 @@ pub(crate) async fn resume(args: &ShopArgs) -> Result<(), Failure> {
         Some(_) => "resumed: the workers go on within a second or two",
         None => "it was not paused",
     });
-    print(args.output, &Report { paused: false, changed: ended.is_some(), pause: ended })
+    print(args.output, &PauseReport::new(false, ended.is_some(), ended))
 }
 
 /// Since when it is paused, and why.
@@ -63,9 +76,6 @@ pub(crate) fn since(pause: &Pause) -> String {
 }
 
 /// For people, the note has said it.
-fn print(format: Format, report: &Report) -> Result<(), Failure> {
-    match format {
-        Format::Json => Ok(output::json(report)?),
-        Format::Table => Ok(()),
-    }
+fn print(format: Format, report: &PauseReport) -> Result<(), Failure> {
+    Ok(output::one(format, report, |_| Ok(()))?)
 }

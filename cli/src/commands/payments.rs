@@ -6,9 +6,11 @@ use serde::Serialize;
 use shop_common::id::AuditId;
 use shop_common::jobs::{pause, workers};
 use shop_common::payments::audit::{self, Action, Audit, Finding};
+use utoipa::ToSchema;
 
 use super::pause::since;
-use crate::args::{Format, ShopArgs};
+use crate::args::ShopArgs;
+use crate::args::payments::PaymentsCommand;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::shop::{Shop, database};
@@ -18,17 +20,24 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How long to wait for a worker to begin with it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// `shopctl payments …`.
+pub(crate) async fn run(command: PaymentsCommand) -> Result<(), Failure> {
+    match command {
+        PaymentsCommand::Reconcile(args) => reconcile(&args).await,
+    }
+}
+
 /// An audit and what it found.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Audited {
+pub(crate) struct Audited {
     #[serde(flatten)]
     audit: Audit,
     findings: Vec<Finding>,
 }
 
 /// Has a worker compare the books, and fails with the differences.
-pub(crate) async fn reconcile(args: &ShopArgs) -> Result<(), Failure> {
+async fn reconcile(args: &ShopArgs) -> Result<(), Failure> {
     let shop = Shop::find(&args.home.dir)?;
     refuse_without_worker(&shop).await?;
     if let Some(pause) = pause::current(&shop.pool).await.map_err(database)? {
@@ -36,12 +45,10 @@ pub(crate) async fn reconcile(args: &ShopArgs) -> Result<(), Failure> {
             .next("`shopctl jobs resume` ends the pause"));
     }
     let id = audit::request(&shop.pool, "shopctl").await.map_err(database)?;
-    let Audited { audit, findings } = finished(&shop, id).await?;
-    let (error, charges, found) = (audit.error.clone(), audit.charges, findings.len());
-    match args.output {
-        Format::Json => output::json(&Audited { audit, findings })?,
-        Format::Table => print(findings)?,
-    }
+    let audited = finished(&shop, id).await?;
+    output::one(args.output, &audited, |audited| print(&audited.findings))?;
+    let Audited { audit: Audit { error, charges, .. }, findings } = audited;
+    let found = findings.len();
     if let Some(error) = error {
         let exit = if error == audit::GATEWAY_AWAY { Exit::Away } else { Exit::Failed };
         return Err(Failure::new(exit, format!("the books could not be compared to their end: {error}"))
@@ -84,11 +91,11 @@ async fn refuse_without_worker(shop: &Shop) -> Result<(), Failure> {
         .next("start `shop-worker`, or the whole shop with `shopctl up`"))
 }
 
-fn print(findings: Vec<Finding>) -> std::io::Result<()> {
+fn print(findings: &[Finding]) -> std::io::Result<()> {
     if findings.is_empty() {
         return Ok(());
     }
-    let row = |finding: Finding| {
+    let row = |finding: &Finding| {
         let action = match finding.action {
             // The worker that was at it has died; the next audit ends it.
             Action::Refunding => "refunding, not ended",
@@ -97,5 +104,5 @@ fn print(findings: Vec<Finding>) -> std::io::Result<()> {
         let kind = finding.kind.as_str().to_owned();
         [finding.charge_key.as_str().to_owned(), finding.amount.to_string(), kind, action.to_owned()]
     };
-    output::table(["CHARGE", "AMOUNT", "FINDING", "ACTION"], findings.into_iter().map(row).collect())
+    output::table(["CHARGE", "AMOUNT", "FINDING", "ACTION"], findings.iter().map(row).collect())
 }

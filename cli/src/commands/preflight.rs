@@ -1,6 +1,6 @@
 //! What is looked at before a shop is started, so that what is wrong is said at once.
 
-use crate::args::UpArgs;
+use crate::args::stack::UpArgs;
 use crate::exit::Failure;
 use crate::stack::databases::{Given, Site};
 use crate::stack::home::Home;

@@ -4,7 +4,7 @@ use shop_common::jobs::compare::{self, Comparison, Difference, Kind, Remedy};
 use shop_common::jobs::queue::Queue;
 use shop_common::jobs::reconcile::ReconcileError;
 
-use crate::args::{Format, JobsReconcileArgs};
+use crate::args::jobs::JobsReconcileArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::shop::{Shop, database};
@@ -19,10 +19,7 @@ pub(crate) async fn run(args: &JobsReconcileArgs) -> Result<(), Failure> {
         ReconcileError::Redis(error) => Failure::new(Exit::Away, format!("Redis does not answer: {error}"))
             .next("look at `shopctl status`, or check REDIS_URL"),
     })?;
-    match args.shop.output {
-        Format::Json => output::json(&found)?,
-        Format::Table => print(&found)?,
-    }
+    output::one(args.shop.output, &found, print)?;
     match remedy {
         Remedy::Report if found.missing > 0 => {
             Err(Failure::new(Exit::Failed, format!("{} jobs are missing from the schedule", found.missing))

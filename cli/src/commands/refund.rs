@@ -1,11 +1,13 @@
 //! `shopctl orders refund`: the whole of a paid order goes back.
 
+use shop_common::db::Ending;
 use shop_common::orders::Order;
 use shop_common::orders::queries;
 use shop_common::orders::refund::{self, NewRefund, RefundError, Requested};
 use shop_common::orders::status::OrderStatus;
 
-use crate::args::{Format, OrdersRefundArgs};
+use crate::args::Format;
+use crate::args::orders::OrdersRefundArgs;
 use crate::ask;
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -22,8 +24,10 @@ pub(crate) async fn request(args: &OrdersRefundArgs) -> Result<(), Failure> {
     if order.status == OrderStatus::Completed && order.refund.is_none() {
         let stock = if args.restock { "its pieces go back into stock" } else { "the stock stays as it is" };
         let Order { id, total, currency, .. } = &order;
-        let question = format!("This gives {total} {} of order {id} back; {stock}. Go on?", currency.code());
-        ask::confirm(&question, args.yes)?;
+        let question = format!("This gives {total} {} of order {id} back; {stock}.", currency.code());
+        if ask::consent(&shop.pool, &args.consent, &question).await? == Ending::DryRun {
+            return print(args.shop.output, &order);
+        }
     }
     let wanted = NewRefund {
         order: args.order,
@@ -44,25 +48,22 @@ pub(crate) async fn request(args: &OrdersRefundArgs) -> Result<(), Failure> {
 }
 
 fn print(format: Format, order: &Order) -> Result<(), Failure> {
-    match format {
-        Format::Json => output::json(order)?,
-        Format::Table => {
-            let (refund, restock) = order
-                .refund
-                .as_ref()
-                .map_or(("-", "-"), |refund| (refund.status.as_str(), if refund.restock { "yes" } else { "no" }));
-            output::table(
-                ["ORDER", "STATUS", "REFUND", "RESTOCK", "TOTAL"],
-                vec![[
-                    order.id.to_string(),
-                    order.status.as_str().to_owned(),
-                    refund.to_owned(),
-                    restock.to_owned(),
-                    order.total.to_string(),
-                ]],
-            )?;
-        }
-    }
+    output::one(format, order, |order| {
+        let (refund, restock) = order
+            .refund
+            .as_ref()
+            .map_or(("-", "-"), |refund| (refund.status.as_str(), if refund.restock { "yes" } else { "no" }));
+        output::table(
+            ["ORDER", "STATUS", "REFUND", "RESTOCK", "TOTAL"],
+            vec![[
+                order.id.to_string(),
+                order.status.as_str().to_owned(),
+                refund.to_owned(),
+                restock.to_owned(),
+                order.total.to_string(),
+            ]],
+        )
+    })?;
     Ok(())
 }
 

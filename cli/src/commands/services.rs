@@ -9,7 +9,7 @@ use std::process::ExitStatus;
 use nix::sys::signal::Signal;
 use tokio::process::{Child, Command};
 
-use crate::args::ServicesRunArgs;
+use crate::args::stack::ServicesRunArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::stack::databases::{Databases, Given, Site, Urls};

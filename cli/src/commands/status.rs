@@ -2,8 +2,9 @@
 
 use futures::future::join_all;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::args::{StatusArgs, StatusFormat};
+use crate::args::stack::{StatusArgs, StatusFormat};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::stack::home::shell_quote;
@@ -20,23 +21,24 @@ pub(crate) async fn run(args: &StatusArgs) -> Result<(), Failure> {
     };
     match args.output {
         StatusFormat::Env => output::data(environment(&state))?,
-        StatusFormat::Json => output::json(&Report::of(&state).await)?,
-        StatusFormat::Table => Report::of(&state).await.print()?,
+        StatusFormat::Json => output::json(&StatusReport::of(&state).await)?,
+        StatusFormat::Jsonl => output::line(&StatusReport::of(&state).await)?,
+        StatusFormat::Table => StatusReport::of(&state).await.print()?,
     }
     Ok(())
 }
 
 /// The state as it is printed: without the passwords.
-#[derive(Serialize)]
-struct Report {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct StatusReport {
     base_url: String,
     pid: u32,
     ready: bool,
-    services: Vec<Row>,
+    services: Vec<ServiceStatus>,
 }
 
-#[derive(Serialize)]
-struct Row {
+#[derive(Serialize, ToSchema)]
+struct ServiceStatus {
     name: String,
     pid: Option<u32>,
     address: Option<String>,
@@ -44,7 +46,7 @@ struct Row {
 }
 
 /// How a service does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Health {
     Ready,
@@ -52,18 +54,18 @@ enum Health {
     Away,
 }
 
-impl Report {
+impl StatusReport {
     async fn of(state: &StackState) -> Self {
         Self {
             base_url: state.base_url.clone(),
             pid: state.pid(),
             ready: state.ready,
-            services: join_all(state.services.iter().map(Row::of)).await,
+            services: join_all(state.services.iter().map(ServiceStatus::of)).await,
         }
     }
 
     fn print(self) -> std::io::Result<()> {
-        let cells = |row: Row| {
+        let cells = |row: ServiceStatus| {
             let pid = row.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
             [row.name, pid, row.address.unwrap_or_else(|| "-".to_owned()), row.state.word().to_owned()]
         };
@@ -71,7 +73,7 @@ impl Report {
     }
 }
 
-impl Row {
+impl ServiceStatus {
     async fn of(service: &ServiceState) -> Self {
         let runs = service.process.is_none_or(ProcessId::is_alive);
         let answers = match (&service.address, service.kind) {

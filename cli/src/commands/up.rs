@@ -8,7 +8,7 @@ use shop_common::seed::{self, SeededAdmin};
 
 use super::preflight::Preflight;
 use super::{detach, migrate, next_steps};
-use crate::args::UpArgs;
+use crate::args::stack::UpArgs;
 use crate::exit::Failure;
 use crate::output;
 use crate::shop::Shop as OpenShop;

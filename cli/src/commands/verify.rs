@@ -1,15 +1,44 @@
 //! `shopctl verify`: whether every number adds up, and what can be repaired.
 
-use serde_json::json;
+use serde::Serialize;
 use shop_common::db::Ending;
 use shop_common::id::JobId;
 use shop_common::repair::{self, Deed, Repair};
 use shop_common::verify::{self, Finding, Ledger};
+use utoipa::ToSchema;
 
-use crate::args::{Format, VerifyArgs};
+use crate::args::Format;
+use crate::args::verify::VerifyArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::shop::{Shop, database};
+
+/// What is printed: what was found, and with `--repair` also what was repaired.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum Verified<'a> {
+    Checked(&'a [Finding]),
+    #[serde(rename_all = "camelCase")]
+    Repaired {
+        repairs: &'a [Repair],
+        dry_run: bool,
+        /// Not there when the database refused before it was asked.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        findings: Option<&'a [Finding]>,
+    },
+}
+
+impl Verified<'_> {
+    fn print(&self) -> std::io::Result<()> {
+        match self {
+            Self::Checked(findings) => print(findings),
+            Self::Repaired { repairs, findings, .. } => {
+                print_repairs(repairs)?;
+                findings.map_or(Ok(()), print)
+            }
+        }
+    }
+}
 
 /// Repairs if that is asked for, and checks the invariants; fails with the rows that break one.
 pub(crate) async fn run(args: &VerifyArgs) -> Result<(), Failure> {
@@ -18,16 +47,11 @@ pub(crate) async fn run(args: &VerifyArgs) -> Result<(), Failure> {
     let repairs = if args.repair { Some(repair(&shop, ending, args.shop.output).await?) } else { None };
     let findings = verify::verify(&shop.pool, shop.ledger).await.map_err(database)?;
     let broken = findings.iter().filter(|finding| !finding.violations.is_empty()).count();
-    match (args.shop.output, &repairs) {
-        (Format::Json, None) => output::json(&findings)?,
-        (Format::Json, Some(repairs)) => {
-            output::json(&json!({ "repairs": repairs, "dryRun": args.dry_run, "findings": findings }))?;
-        }
-        (Format::Table, repairs) => {
-            print_repairs(repairs.as_deref().unwrap_or_default())?;
-            print(&findings)?;
-        }
-    }
+    let verified = match &repairs {
+        None => Verified::Checked(&findings),
+        Some(repairs) => Verified::Repaired { repairs, dry_run: args.dry_run, findings: Some(&findings) },
+    };
+    output::one(args.shop.output, &verified, Verified::print)?;
     if let Some(repairs) = repairs {
         let done = if args.dry_run { "would be repaired; nothing was done" } else { "repaired" };
         output::note(format!("{} orders {done}", repairs.len()));
@@ -53,10 +77,9 @@ async fn repair(shop: &Shop, ending: Ending, format: Format) -> Result<Vec<Repai
         shop.enqueue(&due).await;
     }
     if let Err(error) = ended {
-        match format {
-            Format::Json => output::json(&json!({ "repairs": repairs, "dryRun": ending == Ending::DryRun }))?,
-            Format::Table => print_repairs(&repairs)?,
-        }
+        let dry_run = ending == Ending::DryRun;
+        let verified = Verified::Repaired { repairs: &repairs, dry_run, findings: None };
+        output::one(format, &verified, Verified::print)?;
         let done = if ending == Ending::DryRun { "would be repaired; nothing was done" } else { "repaired" };
         output::note(format!("{} orders {done}, then the database refused", repairs.len()));
         return Err(database(error));

@@ -29,7 +29,8 @@ pub enum Remedy {
 }
 
 /// How a job differs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = DifferenceKind)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// It is due, or its worker is silent, and Redis does not have it.
@@ -43,7 +44,7 @@ pub enum Kind {
 }
 
 /// A job about which the two do not agree.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Difference {
     /// How.
     pub kind: Kind,
@@ -52,7 +53,7 @@ pub struct Difference {
 }
 
 /// What a comparison found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Comparison {
     /// Live jobs of the table.
     pub live: u64,

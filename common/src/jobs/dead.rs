@@ -37,7 +37,7 @@ const UNFINISHED: &str = "CASE j.kind
 const PAGE: i64 = 1000;
 
 /// A dead job, and how far its order is.
-#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeadJob {
     /// The job.

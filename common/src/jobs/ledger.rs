@@ -207,7 +207,7 @@ pub async fn disown(pool: &PgPool, boot: BootId, in_hand: &[Lease], since: Durat
 }
 
 /// A job as an operator sees it.
-#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobRecord {
     /// Which one.
@@ -224,6 +224,7 @@ pub struct JobRecord {
     pub state: JobState,
     /// When it is due, or was.
     #[serde(serialize_with = "time::millis")]
+    #[schema(value_type = String, format = DateTime)]
     pub run_at: Timestamp,
     /// Answers of the gateway so far.
     pub attempts: i32,
@@ -244,14 +245,16 @@ pub struct JobRecord {
     pub request_id: Option<String>,
     /// When it was made.
     #[serde(serialize_with = "time::millis")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// When it changed last.
     #[serde(serialize_with = "time::millis")]
+    #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
 }
 
 /// What came of a claim.
-#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AttemptRecord {
     /// The claim's number.
@@ -264,6 +267,7 @@ pub struct AttemptRecord {
     pub code: Option<String>,
     /// When it was settled.
     #[serde(serialize_with = "time::millis")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
 }
 

@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::id::{BootId, PaymentId};
 
 /// How far a job is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum JobState {
@@ -52,7 +52,7 @@ impl JobState {
 /// Proof of a claim: which life of which worker, and its how-manieth claim. Every
 /// write on behalf of a job is guarded by it, so a worker that was thought dead
 /// and comes back can change nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, sqlx::Type)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, sqlx::Type, utoipa::ToSchema)]
 #[sqlx(transparent)]
 pub struct Token(String);
 

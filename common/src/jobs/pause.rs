@@ -9,13 +9,14 @@ use crate::reason::Reason;
 use crate::time::{self, Timestamp};
 
 /// Since when nothing is claimed, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Pause {
     /// Why, if that was said.
     pub reason: Option<String>,
     /// Since when.
     #[serde(serialize_with = "time::millis")]
+    #[schema(value_type = String, format = DateTime)]
     pub paused_at: Timestamp,
 }
 

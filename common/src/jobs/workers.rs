@@ -10,7 +10,7 @@ use crate::id::BootId;
 use crate::time::{self, Timestamp};
 
 /// A worker that is alive, or was until a moment ago.
-#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Worker {
     /// This life of it.
@@ -23,9 +23,11 @@ pub struct Worker {
     pub in_hand: i32,
     /// Since when.
     #[serde(serialize_with = "time::millis")]
+    #[schema(value_type = String, format = DateTime)]
     pub started_at: Timestamp,
     /// Last sign of life.
     #[serde(serialize_with = "time::millis")]
+    #[schema(value_type = String, format = DateTime)]
     pub heartbeat_at: Timestamp,
     /// Seconds since then.
     pub silent_seconds: f64,

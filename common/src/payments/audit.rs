@@ -22,7 +22,7 @@ const STUCK: Duration = Duration::from_secs(600);
 pub const GATEWAY_AWAY: &str = "the gateway does not answer";
 
 /// An audit, and how far it is.
-#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Audit {
     /// Which one.
@@ -31,12 +31,15 @@ pub struct Audit {
     pub requested_by: String,
     /// When.
     #[serde(serialize_with = "time::millis")]
+    #[schema(value_type = String, format = DateTime)]
     pub requested_at: Timestamp,
     /// When a worker began with it, or took it over.
     #[serde(serialize_with = "time::optional_millis")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub started_at: Option<Timestamp>,
     /// When it was over.
     #[serde(serialize_with = "time::optional_millis")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<Timestamp>,
     /// Charges that were compared.
     pub charges: i64,
@@ -45,7 +48,8 @@ pub struct Audit {
 }
 
 /// What is wrong with a charge or a payment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type, utoipa::ToSchema)]
+#[schema(as = AuditFindingKind)]
 #[serde(rename_all = "lowercase")]
 #[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum Kind {
@@ -72,7 +76,8 @@ impl Kind {
 }
 
 /// What was done about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type, utoipa::ToSchema)]
+#[schema(as = AuditAction)]
 #[serde(rename_all = "lowercase")]
 #[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum Action {
@@ -96,7 +101,8 @@ impl Action {
 }
 
 /// A difference between the two books.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+#[schema(as = AuditFinding)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
     /// The key of the charge.

@@ -71,7 +71,7 @@ impl PaymentStatus {
 /// A crash, a transient failure and an unknown outcome all use the same key
 /// again, so that a gateway which is idempotent by key cannot charge twice. Only
 /// a recorded decline moves the number on.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, sqlx::Type)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, sqlx::Type, utoipa::ToSchema)]
 #[sqlx(transparent)]
 pub struct ChargeKey(String);
 

@@ -25,7 +25,7 @@ pub enum Role {
 /// An email address, in lower case.
 ///
 /// Checked for its shape only; whether it exists, only a letter to it can tell.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::Type, utoipa::ToSchema)]
 #[serde(transparent)]
 #[sqlx(transparent)]
 pub struct Email(String);

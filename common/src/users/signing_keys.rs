@@ -31,7 +31,7 @@ const GRACE: Duration = Duration::from_secs(60);
 const PURPOSE: &[u8] = b"shop access token ";
 
 /// The name of a key, as it is in the header of each token that it signs. It is no secret.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, sqlx::Type)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, sqlx::Type, utoipa::ToSchema)]
 #[serde(transparent)]
 #[sqlx(transparent)]
 pub struct Kid(String);
@@ -80,7 +80,7 @@ pub fn derive(secret: &SecretString, kid: &Kid) -> [u8; 32] {
 }
 
 /// What a key is there for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyState {
     /// Known, but signs only in a few seconds.
@@ -94,22 +94,26 @@ pub enum KeyState {
 }
 
 /// A key, as the table has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SigningKey {
     /// Its name.
     pub kid: Kid,
     /// When it was made.
     #[serde(serialize_with = "time::millis")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// From when on it signs.
     #[serde(serialize_with = "time::millis")]
+    #[schema(value_type = String, format = DateTime)]
     pub signs_from: Timestamp,
     /// When it was retired.
     #[serde(serialize_with = "time::optional_millis")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub retired_at: Option<Timestamp>,
     /// When the next key took over, or will.
     #[serde(serialize_with = "time::optional_millis")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub replaced_at: Option<Timestamp>,
     /// By the clock of the database, when the table was read.
     #[serde(skip)]

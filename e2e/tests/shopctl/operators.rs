@@ -1,7 +1,4 @@
-//! What operators do with `shopctl`, on the real servers.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-use std::process::Output;
+//! Migrations, admins, stock, jobs, payments: what was there first.
 
 use serde_json::Value;
 use shop_common::db::MIGRATOR;
@@ -12,33 +9,12 @@ use shop_testkit::Shop;
 use shop_testkit::binaries::Environment;
 use sqlx::PgPool;
 
-/// Runs shopctl away from any stack that runs in this folder.
-fn shopctl(environment: &Environment, arguments: &[&str]) -> Output {
-    let folder = tempdir();
-    environment.command("shopctl").args(arguments).current_dir(folder.path()).output().unwrap()
-}
-
-fn tempdir() -> tempfile::TempDir {
-    tempfile::tempdir().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn json(output: &Output) -> Value {
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
+use crate::run::{Done, json, shopctl, stderr, stdout, tempdir};
 
 #[sqlx::test(migrations = false)]
 async fn a_fresh_database_is_migrated_seeded_and_reset(pool: PgPool) {
     let shop = Environment::new(&pool);
-    let states = |output: &Output| -> Vec<bool> {
+    let states = |output: &Done| -> Vec<bool> {
         json(output).as_array().unwrap().iter().map(|row| row["applied"].as_bool().unwrap()).collect()
     };
 

@@ -1,0 +1,90 @@
+//! The shapes of what commands print with `-o json`, as a JSON Schema: scripts lean on them, so a test holds the output against it.
+
+use serde_json::{Map, Value, json};
+use shop_common::jobs::compare::Comparison;
+use shop_common::jobs::dead::DeadJob;
+use shop_common::jobs::ledger::JobRecord;
+use shop_common::jobs::workers::Worker;
+use shop_common::orders::Order;
+use shop_common::products::Product;
+use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+
+use crate::commands::admin::NewAdmin;
+use crate::commands::dead::Touched;
+use crate::commands::jobs::ShownJob;
+use crate::commands::keys::ShownKey;
+use crate::commands::migrate::Migration;
+use crate::commands::pause::PauseReport;
+use crate::commands::payments::Audited;
+use crate::commands::status::StatusReport;
+use crate::commands::stock::Adjusted;
+use crate::commands::users::RevokedUser;
+use crate::commands::verify::Verified;
+
+/// All of them: `commands` has the shape of each command, `components.schemas` what these refer to.
+pub(crate) fn document() -> Value {
+    let mut shapes = Shapes::default();
+    shapes.one::<StatusReport>("status");
+    shapes.list::<Migration>("migrate status");
+    shapes.one::<NewAdmin>("admin seed");
+    shapes.one::<NewAdmin>("admin create");
+    shapes.one::<Product>("products show");
+    shapes.one::<Adjusted>("stock adjust");
+    shapes.one::<Order>("orders refund");
+    shapes.one::<RevokedUser>("users revoke");
+    shapes.one::<ShownKey>("keys rotate");
+    shapes.list::<ShownKey>("keys list");
+    shapes.one::<ShownKey>("keys retire");
+    shapes.list::<JobRecord>("jobs list");
+    shapes.one::<ShownJob>("jobs show");
+    shapes.one::<PauseReport>("jobs pause");
+    shapes.one::<PauseReport>("jobs resume");
+    shapes.list::<DeadJob>("jobs dead list");
+    shapes.one::<Touched>("jobs dead retry");
+    shapes.one::<Touched>("jobs dead discard");
+    shapes.one::<Comparison>("jobs reconcile");
+    shapes.one::<Audited>("payments reconcile");
+    shapes.list::<Worker>("workers list");
+    shapes.one::<Verified>("verify");
+    shapes.document()
+}
+
+/// Collects shapes and what they refer to.
+#[derive(Default)]
+struct Shapes {
+    commands: Map<String, Value>,
+    schemas: Vec<(String, RefOr<Schema>)>,
+}
+
+impl Shapes {
+    /// A command that prints one value.
+    fn one<T: ToSchema>(&mut self, command: &str) {
+        let shape = self.shape::<T>();
+        self.commands.insert(command.to_owned(), shape);
+    }
+
+    /// A command that prints a list.
+    fn list<T: ToSchema>(&mut self, command: &str) {
+        let items = self.shape::<T>();
+        self.commands.insert(command.to_owned(), json!({ "type": "array", "items": items }));
+    }
+
+    fn shape<T: ToSchema>(&mut self) -> Value {
+        let name = T::name().into_owned();
+        T::schemas(&mut self.schemas);
+        self.schemas.push((name.clone(), T::schema()));
+        json!({ "$ref": format!("#/components/schemas/{name}") })
+    }
+
+    fn document(self) -> Value {
+        let schemas: Map<String, Value> =
+            self.schemas.into_iter().map(|(name, schema)| (name, json!(schema))).collect();
+        json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": "What shopctl prints with -o json",
+            "commands": self.commands,
+            "components": { "schemas": schemas },
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! Runs `shopctl` as an operator would, and holds what it prints against its schema.
+
+use std::ops::Deref;
+use std::process::Output;
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+use shop_testkit::binaries::{self, Environment};
+use tempfile::TempDir;
+
+/// What `shopctl schema` prints.
+static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+    let output = std::process::Command::new(binaries::program("shopctl")).arg("schema").output().unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+});
+
+/// A command that has ended.
+pub(crate) struct Done {
+    arguments: Vec<String>,
+    output: Output,
+}
+
+impl Deref for Done {
+    type Target = Output;
+
+    fn deref(&self) -> &Output {
+        &self.output
+    }
+}
+
+/// Runs shopctl away from any stack that runs in this folder.
+pub(crate) fn shopctl(environment: &Environment, arguments: &[&str]) -> Done {
+    let folder = tempdir();
+    let output = environment.command("shopctl").args(arguments).current_dir(folder.path()).output().unwrap();
+    Done { arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(), output }
+}
+
+pub(crate) fn tempdir() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// What a command has printed with `-o json`, which is of the shape that `shopctl schema` says.
+pub(crate) fn json(done: &Done) -> Value {
+    assert_eq!(done.status.code(), Some(0), "{}", stderr(done));
+    let printed: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let shape = shape(&done.arguments);
+    let schema = json!({ "$ref": shape, "commands": SCHEMA["commands"], "components": SCHEMA["components"] });
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let faults: Vec<String> = validator.iter_errors(&printed).map(|fault| fault.to_string()).collect();
+    assert!(faults.is_empty(), "{:?} printed {printed:#}, which is not {shape}: {faults:?}", done.arguments);
+    printed
+}
+
+/// Where the schema says what that command prints: the longest name of a command that the arguments begin with.
+fn shape(arguments: &[String]) -> String {
+    let commands = SCHEMA["commands"].as_object().unwrap();
+    let name =
+        (1..=arguments.len()).rev().map(|words| arguments[..words].join(" ")).find(|name| commands.contains_key(name));
+    let name = name.unwrap_or_else(|| panic!("{arguments:?} is not in `shopctl schema`"));
+    format!("#/commands/{}", name.replace(' ', "%20"))
+}
