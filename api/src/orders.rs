@@ -210,7 +210,7 @@ impl<'r> OrdersQuery<'r> {
         let statuses = OrderStatus::ALL.into_iter().filter(|status| named.contains(status)).collect();
         let from = self.from.map(|text| time("from", text)).transpose()?;
         let to = self.to.map(|text| time("to", text)).transpose()?;
-        Ok(OrderFilter { owner, statuses, from, to })
+        Ok(OrderFilter { statuses, from, to, ..OrderFilter::of(owner) })
     }
 }
 

@@ -129,7 +129,7 @@ impl<'r> ProductsQuery<'r> {
             Some("false") => Some(false),
             Some(_) => return Err(invalid("inStock", "it must be true or false".to_owned())),
         };
-        Ok(ProductFilter { min_price, max_price, in_stock })
+        Ok(ProductFilter { min_price, max_price, in_stock, ..ProductFilter::default() })
     }
 }
 

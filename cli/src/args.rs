@@ -11,6 +11,7 @@ pub(crate) mod payments;
 pub(crate) mod products;
 pub(crate) mod stack;
 pub(crate) mod stock;
+pub(crate) mod typed;
 pub(crate) mod users;
 pub(crate) mod verify;
 
@@ -100,7 +101,8 @@ Examples:
         after_help = "\
 Examples:
   shopctl admin seed
-  shopctl admin create --email eve@example.com"
+  shopctl admin create --email eve@example.com
+  shopctl admin password"
     )]
     Admin(AdminCommand),
 
@@ -109,6 +111,7 @@ Examples:
         subcommand,
         after_help = "\
 Examples:
+  shopctl products list --search 'enamel mug'
   shopctl products show 01890000-0000-7000-8000-000000000000"
     )]
     Products(ProductsCommand),
@@ -118,6 +121,7 @@ Examples:
         subcommand,
         after_help = "\
 Examples:
+  shopctl stock low
   shopctl stock adjust 01890000-0000-7000-8000-000000000000 -2 --reason 'two were broken'"
     )]
     Stock(StockCommand),
@@ -127,8 +131,9 @@ Examples:
         subcommand,
         after_help = "\
 Examples:
-  shopctl orders watch --all
-  shopctl orders refund 01890000-0000-7000-8000-000000000000 --restock"
+  shopctl orders list --status failed --since 24h
+  shopctl orders show 01890000-0000-7000-8000-000000000000
+  shopctl orders watch --all"
     )]
     Orders(OrdersCommand),
 
@@ -137,7 +142,8 @@ Examples:
         subcommand,
         after_help = "\
 Examples:
-  shopctl users revoke eve@example.com"
+  shopctl users list --role admin
+  shopctl users show eve@example.com"
     )]
     Users(UsersCommand),
 
@@ -167,6 +173,7 @@ Examples:
         subcommand,
         after_help = "\
 Examples:
+  shopctl payments list --status failed --since 24h
   shopctl payments reconcile"
     )]
     Payments(PaymentsCommand),
@@ -246,6 +253,22 @@ pub(crate) struct ShopArgs {
     pub(crate) output: Format,
 }
 
+/// Which part of a list.
+#[derive(Debug, Args)]
+pub(crate) struct PageArgs {
+    /// How many at most
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+
+    /// Go on where a page ended: with the cursor that was noted under it
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) after: Option<String>,
+
+    /// The other way round
+    #[arg(long)]
+    pub(crate) reverse: bool,
+}
+
 /// How to go about what cannot be undone.
 #[derive(Debug, Args)]
 pub(crate) struct ConsentArgs {
@@ -260,6 +283,13 @@ pub(crate) struct ConsentArgs {
     /// Do not ask, also in production: the name of the database
     #[arg(long, value_name = "NAME")]
     pub(crate) confirm: Option<String>,
+}
+
+impl ConsentArgs {
+    /// Whether nobody need be asked.
+    pub(crate) fn is_given(&self) -> bool {
+        self.yes || self.confirm.is_some()
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 use std::process::ExitCode;
 
-/// The exit codes, for `--help`. Code 2 is given by the argument parser.
+/// The exit codes, for `--help`.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  done
@@ -19,6 +19,8 @@ Exit codes:
 pub(crate) enum Exit {
     /// Anything that has no code of its own.
     Failed,
+    /// The command line is wrong, as the argument parser says too.
+    Usage,
     /// What was asked for is not there.
     NotFound,
     /// Something has to be allowed or changed first.
@@ -35,6 +37,7 @@ impl Exit {
     fn code(self) -> u8 {
         match self {
             Self::Failed => 1,
+            Self::Usage => 2,
             Self::NotFound => 3,
             Self::Refused => 4,
             Self::Conflict => 5,
@@ -115,8 +118,9 @@ mod tests {
 
     #[test]
     fn every_kind_of_end_has_the_documented_code() {
-        let codes = [Exit::Failed, Exit::NotFound, Exit::Refused, Exit::Conflict, Exit::Away].map(Exit::code);
-        assert_eq!(codes, [1, 3, 4, 5, 6]);
+        let codes =
+            [Exit::Failed, Exit::Usage, Exit::NotFound, Exit::Refused, Exit::Conflict, Exit::Away].map(Exit::code);
+        assert_eq!(codes, [1, 2, 3, 4, 5, 6]);
         assert_eq!(Exit::Command(42).code(), 42);
     }
 }

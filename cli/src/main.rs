@@ -8,6 +8,7 @@ mod ask;
 mod commands;
 mod exit;
 mod output;
+mod paging;
 mod schema;
 mod shop;
 mod stack;

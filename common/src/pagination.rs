@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use cursor::{Cursor, InvalidCursor, Kind, Position, Scope, Value};
 use total::Total;
 
-/// The most rows of a page.
+/// The most rows of a page, for whoever asks over the api.
 pub const MAX_TAKE: u32 = 100;
 
 /// Which way a list runs.
@@ -28,6 +28,15 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// The other way.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        match self {
+            Self::Ascending => Self::Descending,
+            Self::Descending => Self::Ascending,
+        }
+    }
+
     /// As SQL says it.
     pub fn sql(self) -> &'static str {
         match self {
@@ -92,7 +101,7 @@ pub struct PageRequest<C> {
 }
 
 impl<C: Column> PageRequest<C> {
-    /// The first `take` rows, 1 to [`MAX_TAKE`], of the list of what passes the filter.
+    /// The first `take` rows of the list of what passes the filter.
     pub fn first(column: C, direction: Direction, take: u32, filter: &impl Serialize) -> Self {
         let scope = Scope::of(C::LIST, column, direction, filter);
         Self { column, direction, take, start: Start::Skip(0), scope }

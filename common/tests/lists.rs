@@ -12,6 +12,7 @@ use shop_common::pagination::cursor::InvalidCursor;
 use shop_common::pagination::{Column, Direction, Page, PageRequest};
 use shop_common::products::movements::{self, MovementColumn};
 use shop_common::products::search::{self, Relevance, SearchText};
+use shop_common::products::stock;
 use shop_common::products::{
     Expected, Product, ProductChanges, ProductColumn, ProductFilter, ProductName, queries as products,
 };
@@ -235,11 +236,20 @@ async fn products_are_chosen_by_price_and_stock(pool: PgPool) {
     for (filter, condition) in [
         (ProductFilter { min_price, ..ProductFilter::default() }, "price_minor >= 200"),
         (ProductFilter { max_price, ..ProductFilter::default() }, "price_minor <= 400"),
-        (ProductFilter { min_price, max_price, in_stock: None }, "price_minor BETWEEN 200 AND 400"),
+        (
+            ProductFilter { min_price, max_price, in_stock: None, ..ProductFilter::default() },
+            "price_minor BETWEEN 200 AND 400",
+        ),
         (ProductFilter { in_stock: Some(true), ..ProductFilter::default() }, "stock > 0"),
         (ProductFilter { in_stock: Some(false), ..ProductFilter::default() }, "stock = 0"),
-        (ProductFilter { min_price: max_price, max_price: min_price, in_stock: None }, "false"),
-        (ProductFilter { min_price, max_price, in_stock: Some(true) }, "price_minor BETWEEN 200 AND 400 AND stock > 0"),
+        (
+            ProductFilter { min_price: max_price, max_price: min_price, in_stock: None, ..ProductFilter::default() },
+            "false",
+        ),
+        (
+            ProductFilter { min_price, max_price, in_stock: Some(true), ..ProductFilter::default() },
+            "price_minor BETWEEN 200 AND 400 AND stock > 0",
+        ),
     ] {
         let listed = format!("(SELECT * FROM products WHERE {condition}) AS listed");
         for column in [ProductColumn::Id, ProductColumn::Name, ProductColumn::Price] {
@@ -368,7 +378,7 @@ async fn search_follows_edits_and_deletions_at_once(pool: PgPool) {
     assert_eq!(found(&pool, "jar").await, ["Glass jar"]);
     assert_eq!(found(&pool, "glas").await, ["Glass jar"]);
     let reason = "counted".parse::<Reason>().unwrap();
-    products::adjust_stock(&pool, id, -5, &reason, None).await.unwrap();
+    stock::adjust(&pool, id, -5, &reason, None).await.unwrap();
     assert_eq!(find(&pool, "jar").await.items[0].stock, 0);
     products::delete(&pool, id, &Expected::Any).await.unwrap();
     assert_eq!(found(&pool, "jar").await, [""; 0]);
@@ -382,7 +392,7 @@ async fn what_is_found_can_be_filtered_sorted_and_walked(pool: PgPool) {
         product(&pool, &format!("Jar {n:02}"), "for jam", 100, 1).await;
     }
     let (mug, everything) = (text("mug"), ProductFilter::default());
-    let cheap = ProductFilter { max_price: Some(money("2")), in_stock: Some(true), min_price: None };
+    let cheap = ProductFilter { max_price: Some(money("2")), in_stock: Some(true), ..ProductFilter::default() };
 
     for (filter, count) in [(&everything, 20), (&cheap, 7)] {
         let by_rank = walk(best_first(3, &mug, filter), async |page| {
@@ -479,7 +489,7 @@ async fn the_movements_of_a_stock_come_newest_first(pool: PgPool) {
     let actor = shop.customer().await;
     for delta in 1..=9 {
         let reason = format!("count {delta}").parse::<Reason>().unwrap();
-        products::adjust_stock(&pool, mug, delta, &reason, Some(actor)).await.unwrap();
+        stock::adjust(&pool, mug, delta, &reason, Some(actor)).await.unwrap();
     }
     let first = PageRequest::first(MovementColumn::Id, Direction::Descending, 4, &mug);
     let list = async |page| movements::list(&pool, mug, &page).await.unwrap().unwrap();

@@ -191,7 +191,7 @@ async fn a_refusal_is_replayed_too_even_when_there_is_stock_again(pool: PgPool) 
     wanted.key = Some("cart-7".parse().unwrap());
 
     let refused = shop.placement.place(wanted.clone()).await.unwrap();
-    products::queries::adjust_stock(&shop.pool, mug, 5, &"found some".parse().unwrap(), None).await.unwrap();
+    products::stock::adjust(&shop.pool, mug, 5, &"found some".parse().unwrap(), None).await.unwrap();
     let again = shop.placement.place(wanted).await.unwrap();
 
     assert_eq!(refused.answer, again.answer);

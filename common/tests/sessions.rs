@@ -88,8 +88,7 @@ async fn a_session_ends_by_itself_and_all_of_them_end_with_the_generation(pool: 
     assert!(matches!(refresh(&pool, &one.refresh_token).await, Err(RefreshError::Invalid)));
     let two = refresh(&pool, &two.refresh_token).await.unwrap();
 
-    let email: Email = identity.email.as_str().parse().unwrap();
-    assert_eq!(queries::revoke_tokens(&pool, &email).await.unwrap().unwrap().token_generation, 1);
+    assert_eq!(queries::revoke_tokens_of(&pool, identity.id).await.unwrap().unwrap().token_generation, 1);
     for ended in [&two, &three] {
         assert!(matches!(refresh(&pool, &ended.refresh_token).await, Err(RefreshError::Invalid)));
     }

@@ -1,8 +1,10 @@
 //! The command line of `shopctl admin`.
 
 use clap::{Args, Subcommand};
+use shop_common::seed::ADMIN_EMAIL;
+use shop_common::users::{Email, UserName};
 
-use super::ShopArgs;
+use super::{ConsentArgs, ShopArgs, typed};
 
 /// The commands below `shopctl admin`.
 #[derive(Debug, Subcommand)]
@@ -24,6 +26,16 @@ Examples:
   shopctl admin create --email eve@example.com
   shopctl admin create --email eve@example.com --password-stdin < password.txt")]
     Create(AdminCreateArgs),
+
+    /// Set another password of an admin, or of any user
+    ///
+    /// A random one that is shown this once, or one from stdin. All their sessions end,
+    /// as with `POST /auth/password`, and their tokens are refused within two seconds.
+    #[command(after_help = "\
+Examples:
+  shopctl admin password
+  shopctl admin password --email eve@example.com --password-stdin --yes < password.txt")]
+    Password(AdminPasswordArgs),
 }
 
 /// Options of `shopctl admin create`.
@@ -34,13 +46,31 @@ pub(crate) struct AdminCreateArgs {
 
     /// Their email
     #[arg(long)]
-    pub(crate) email: String,
+    pub(crate) email: Email,
 
     /// What to call them
-    #[arg(long)]
-    pub(crate) name: Option<String>,
+    #[arg(long, value_parser = typed::text::<UserName>)]
+    pub(crate) name: Option<UserName>,
 
     /// Read the password from stdin instead of making one up
     #[arg(long)]
     pub(crate) password_stdin: bool,
+}
+
+/// Options of `shopctl admin password`.
+#[derive(Debug, Args)]
+pub(crate) struct AdminPasswordArgs {
+    #[command(flatten)]
+    pub(crate) shop: ShopArgs,
+
+    /// Whose
+    #[arg(long, default_value = ADMIN_EMAIL)]
+    pub(crate) email: Email,
+
+    /// Read the password from stdin instead of making one up
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
 }

@@ -15,7 +15,6 @@ pub(crate) mod payments;
 mod preflight;
 pub(crate) mod products;
 pub(crate) mod reconcile;
-pub(crate) mod refund;
 pub(crate) mod services;
 pub(crate) mod status;
 pub(crate) mod stock;

@@ -1,4 +1,4 @@
-//! Cancelling: a customer gives an order up before anybody may be charging it.
+//! Cancelling: a customer, or an operator for them, gives an order up before anybody may be charging it.
 //!
 //! While a key is open, money may be moving, and only the gateway can say whether
 //! it does: such an order is not cancelled, its settlement is on the way.
@@ -9,7 +9,7 @@ use super::status::OrderStatus;
 use super::told::{self, PaymentTold};
 use super::{Order, queries};
 use crate::chaos::{self, Bug};
-use crate::db::{self, CommitError, Locks, TransactionId, Witness};
+use crate::db::{self, CommitError, Ending, Locks, TransactionId, Witness};
 use crate::events::{self, Announcer, NewEvent};
 use crate::id::{OrderId, PaymentId, UserId};
 use crate::jobs::JobState;
@@ -51,6 +51,7 @@ struct JobRow {
 
 #[derive(sqlx::FromRow)]
 struct Row {
+    user_id: UserId,
     order_status: OrderStatus,
     payment_id: PaymentId,
     payment_status: PaymentStatus,
@@ -58,6 +59,15 @@ struct Row {
     amount_minor: Money,
     currency: Currency,
     method: PaymentMethod,
+}
+
+/// What is to be cancelled, for whom, and whether it really is.
+#[derive(Clone, Copy)]
+struct Wanted {
+    order: OrderId,
+    /// Whose it has to be; anybody's for nobody.
+    owner: Option<UserId>,
+    ending: Ending,
 }
 
 /// Cancels a customer's order and gives it. One that is cancelled already is given as it is.
@@ -73,31 +83,53 @@ pub async fn cancel(
     customer: UserId,
     order: OrderId,
 ) -> Result<Order, CancelError> {
+    run(pool, announcer, Wanted { order, owner: Some(customer), ending: Ending::Commit }).await
+}
+
+/// The same for an operator, whoever's order it is. A rehearsal changes nothing, and is refused where the deed would be.
+///
+/// # Errors
+/// See [`CancelError`].
+pub async fn cancel_of_anybody(
+    pool: &PgPool,
+    announcer: &Announcer,
+    order: OrderId,
+    ending: Ending,
+) -> Result<Order, CancelError> {
+    run(pool, announcer, Wanted { order, owner: None, ending }).await
+}
+
+async fn run(pool: &PgPool, announcer: &Announcer, wanted: Wanted) -> Result<Order, CancelError> {
     let cancelling = {
         let (pool, announcer) = (pool.clone(), announcer.clone());
         async move {
             for _ in 1..db::DEADLOCK_TRIES {
-                match transact(&pool, &announcer, customer, order).await {
+                match transact(&pool, &announcer, wanted).await {
                     Err(CancelError::Database(error)) if db::is_deadlock(&error) => {
-                        tracing::warn!(%error, order_id = %order, "a cancellation met a deadlock, trying again");
+                        tracing::warn!(%error, order_id = %wanted.order, "a cancellation met a deadlock, trying again");
                     }
                     result => return result,
                 }
             }
-            transact(&pool, &announcer, customer, order).await
+            transact(&pool, &announcer, wanted).await
         }
     };
     db::bounded(cancelling).await.ok_or(CancelError::Silent)??;
-    queries::find(pool, customer, order).await?.ok_or(CancelError::NotFound)
+    let order = match wanted.owner {
+        Some(customer) => queries::find(pool, customer, wanted.order).await?,
+        None => queries::find_of_anybody(pool, wanted.order).await?,
+    };
+    order.ok_or(CancelError::NotFound)
 }
 
-async fn transact(pool: &PgPool, announcer: &Announcer, customer: UserId, order: OrderId) -> Result<(), CancelError> {
+async fn transact(pool: &PgPool, announcer: &Announcer, wanted: Wanted) -> Result<(), CancelError> {
+    let Wanted { order, owner, ending } = wanted;
     let mut transaction = db::begin(pool, Locks::Usual).await?;
     if chaos::planted(Bug::CancelIgnoresOpenKey) {
         forget_charge(&mut transaction, order).await?;
     }
-    let jobs = lock_jobs(&mut transaction, customer, order).await?;
-    let row = lock(&mut transaction, customer, order).await?.ok_or(CancelError::NotFound)?;
+    let jobs = lock_jobs(&mut transaction, owner, order).await?;
+    let row = lock(&mut transaction, owner, order).await?.ok_or(CancelError::NotFound)?;
     if row.order_status == OrderStatus::Cancelled {
         return Ok(());
     }
@@ -107,8 +139,11 @@ async fn transact(pool: &PgPool, announcer: &Announcer, customer: UserId, order:
     if row.open_key.is_some() || jobs.iter().any(|job| job.state == JobState::Running) {
         return Err(CancelError::ChargeInFlight);
     }
+    if ending == Ending::DryRun {
+        return Ok(());
+    }
     let attempts = jobs.last().map_or(0, |newest| newest.attempts);
-    let events = told(&row, attempts, customer, order);
+    let events = told(&row, attempts, order);
     let id = write(&mut transaction, order).await?;
     products::queries::release_stock(&mut transaction, &[order]).await?;
     events::append(&mut transaction, &events).await?;
@@ -128,30 +163,34 @@ async fn transact(pool: &PgPool, announcer: &Announcer, customer: UserId, order:
 /// is made for it between this lock and the order's is scheduled, or has opened a key when it is claimed.
 async fn lock_jobs(
     connection: &mut PgConnection,
-    customer: UserId,
+    owner: Option<UserId>,
     order: OrderId,
 ) -> Result<Vec<JobRow>, sqlx::Error> {
     sqlx::query_as(
         "SELECT state, attempts FROM jobs
-         WHERE order_id = (SELECT id FROM orders WHERE id = $1 AND user_id = $2)
+         WHERE order_id = (SELECT id FROM orders WHERE id = $1 AND user_id = coalesce($2, user_id))
          ORDER BY id FOR NO KEY UPDATE",
     )
     .bind(order)
-    .bind(customer)
+    .bind(owner)
     .fetch_all(connection)
     .await
 }
 
 /// The same lock order as a settlement's: after the jobs the order and the payment.
-async fn lock(connection: &mut PgConnection, customer: UserId, order: OrderId) -> Result<Option<Row>, sqlx::Error> {
+async fn lock(
+    connection: &mut PgConnection,
+    owner: Option<UserId>,
+    order: OrderId,
+) -> Result<Option<Row>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT o.status AS order_status, p.id AS payment_id, p.status AS payment_status,
+        "SELECT o.user_id, o.status AS order_status, p.id AS payment_id, p.status AS payment_status,
                 p.open_key, p.amount_minor, p.currency, p.method
          FROM orders o JOIN payments p ON p.order_id = o.id
-         WHERE o.id = $1 AND o.user_id = $2 FOR NO KEY UPDATE OF o, p",
+         WHERE o.id = $1 AND o.user_id = coalesce($2, o.user_id) FOR NO KEY UPDATE OF o, p",
     )
     .bind(order)
-    .bind(customer)
+    .bind(owner)
     .fetch_optional(connection)
     .await
 }
@@ -188,7 +227,8 @@ async fn forget_charge(connection: &mut PgConnection, order: OrderId) -> Result<
     Ok(())
 }
 
-fn told(row: &Row, attempts: i32, user_id: UserId, order_id: OrderId) -> Vec<NewEvent> {
+fn told(row: &Row, attempts: i32, order_id: OrderId) -> Vec<NewEvent> {
+    let user_id = row.user_id;
     let payment = PaymentTold {
         user_id,
         order_id,

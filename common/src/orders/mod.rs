@@ -8,6 +8,7 @@ pub mod idempotency;
 pub mod news;
 pub mod place;
 pub mod queries;
+pub mod record;
 pub mod refund;
 pub mod settle;
 mod shelf;

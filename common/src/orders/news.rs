@@ -66,6 +66,8 @@ pub struct Beginning {
     pub owner: UserId,
     /// How far it is.
     pub status: OrderStatus,
+    /// Whether its money is to be given back, and was not yet.
+    pub refund_pending: bool,
     /// The number of the first event that is still there.
     pub first: Option<i64>,
 }
@@ -77,6 +79,7 @@ pub struct Beginning {
 pub async fn beginning(pool: &PgPool, order: OrderId) -> Result<Option<Beginning>, sqlx::Error> {
     sqlx::query_as(
         "SELECT o.user_id, o.status,
+                EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.refunded_at IS NULL) AS refund_pending,
                 (SELECT min(seq) FROM events e WHERE e.user_id = o.user_id AND e.order_id = o.id) AS first
          FROM orders o WHERE o.id = $1",
     )

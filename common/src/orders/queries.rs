@@ -18,33 +18,48 @@ use crate::products::Product;
 use crate::reason::Reason;
 use crate::time::Timestamp;
 
-/// Which orders are listed: those of one user that pass all that is given.
+/// Which orders are listed: those that pass all that is given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OrderFilter {
-    /// Whose.
-    pub owner: UserId,
+    /// Whose; everybody's, if that is nobody.
+    pub owner: Option<UserId>,
     /// That have one of these statuses; none for any.
     pub statuses: Vec<OrderStatus>,
     /// That were made then or later.
     pub from: Option<Timestamp>,
     /// That were made before then.
     pub to: Option<Timestamp>,
+    /// Whose total is so much at least. (Left out of cursors where it is not asked for, so that those of before are good.)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_total: Option<Money>,
+    /// Whose total is so much at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_total: Option<Money>,
 }
 
 impl OrderFilter {
     /// All orders of that user.
     pub fn of(owner: UserId) -> Self {
-        Self { owner, statuses: Vec::new(), from: None, to: None }
+        Self { owner: Some(owner), ..Self::of_anybody() }
     }
 
-    /// Whether all orders of the user pass.
+    /// All orders, whoever's they are.
+    pub fn of_anybody() -> Self {
+        Self { owner: None, statuses: Vec::new(), from: None, to: None, min_total: None, max_total: None }
+    }
+
+    /// Whether all orders of the user, or of everybody, pass.
     fn is_plain(&self) -> bool {
-        self.statuses.is_empty() && self.from.is_none() && self.to.is_none()
+        *self == Self { owner: self.owner, ..Self::of_anybody() }
     }
 
     /// ` FROM … WHERE …`
     fn push_matches(&self, query: &mut QueryBuilder<Postgres>) {
-        query.push(" FROM orders WHERE user_id = ").push_bind(self.owner);
+        query.push(" FROM orders WHERE ");
+        match self.owner {
+            Some(owner) => query.push("user_id = ").push_bind(owner),
+            None => query.push("true"),
+        };
         match self.statuses.as_slice() {
             [] => {}
             // The index on the status has those in the order of their ids.
@@ -61,6 +76,12 @@ impl OrderFilter {
         }
         if let Some(to) = self.to {
             query.push(" AND created_at < ").push_bind(to);
+        }
+        if let Some(total) = self.min_total {
+            query.push(" AND total_minor >= ").push_bind(total);
+        }
+        if let Some(total) = self.max_total {
+            query.push(" AND total_minor <= ").push_bind(total);
         }
     }
 }
@@ -156,7 +177,7 @@ struct ItemRow {
     product: Product,
 }
 
-/// A page of a user's orders.
+/// A page of orders.
 ///
 /// # Errors
 /// When the database refuses.

@@ -61,7 +61,7 @@ pub struct Refund {
 
 impl Refund {
     /// A refund that is done when there is a time at which it was.
-    pub(super) fn new(
+    pub(crate) fn new(
         restock: bool,
         reason: Option<Reason>,
         requested_at: Timestamp,

@@ -4,6 +4,9 @@
 
 pub mod audit;
 pub mod next;
+pub mod record;
+
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -59,10 +62,36 @@ pub enum PaymentStatus {
 }
 
 impl PaymentStatus {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Completed, Self::Failed, Self::Refunded];
+
     /// Whether a payment may move from here to there.
     pub fn can_become(self, next: Self) -> bool {
         use PaymentStatus::{Completed, Failed, Pending, Refunded};
         matches!((self, next), (Pending, Completed | Failed) | (Completed, Refunded))
+    }
+
+    /// As the wire and the database say it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+            Self::Refunded => "REFUNDED",
+        }
+    }
+}
+
+/// A text that is no status of a payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a payment is one of PENDING, COMPLETED, FAILED, REFUNDED")]
+pub struct UnknownPaymentStatus;
+
+impl FromStr for PaymentStatus {
+    type Err = UnknownPaymentStatus;
+
+    fn from_str(text: &str) -> Result<Self, UnknownPaymentStatus> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or(UnknownPaymentStatus)
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod movements;
 pub mod queries;
 pub mod search;
+pub mod stock;
 
 use std::fmt;
 
@@ -123,6 +124,13 @@ impl Expected {
 #[sqlx(transparent)]
 pub struct ProductName(String);
 
+impl ProductName {
+    /// Its characters.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl TryFrom<String> for ProductName {
     type Error = &'static str;
 
@@ -142,6 +150,13 @@ impl TryFrom<String> for ProductName {
 #[schema(max_length = 5000, pattern = r"^[^\x00]*$", example = "White, with a blue rim. 350 ml.")]
 #[sqlx(transparent)]
 pub struct Description(String);
+
+impl Description {
+    /// Its characters.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 impl TryFrom<String> for Description {
     type Error = &'static str;
@@ -166,6 +181,13 @@ fn is_storable(text: &str) -> bool {
 #[schema(value_type = f64, minimum = 0.01, maximum = 1000000000, multiple_of = 0.01, example = json!(19.99))]
 #[sqlx(transparent)]
 pub struct Price(Money);
+
+impl Price {
+    /// The amount.
+    pub fn money(self) -> Money {
+        self.0
+    }
+}
 
 impl TryFrom<Money> for Price {
     type Error = &'static str;
@@ -232,6 +254,15 @@ impl TryFrom<i64> for Stock {
     }
 }
 
+impl std::str::FromStr for Stock {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let pieces: i64 = text.parse().map_err(|_| "stock must be a whole number from 0 to 1000000000000")?;
+        Self::try_from(pieces)
+    }
+}
+
 /// A product that is not in the catalogue yet.
 #[derive(Debug, Clone)]
 pub struct NewProduct {
@@ -267,6 +298,9 @@ pub struct ProductFilter {
     pub max_price: Option<Money>,
     /// That can be ordered now, or that cannot.
     pub in_stock: Option<bool>,
+    /// Of which there are so many at most. (Left out of cursors where it is not asked for, so that those of before are good.)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_stock: Option<i64>,
 }
 
 impl ProductFilter {

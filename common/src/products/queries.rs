@@ -7,26 +7,6 @@ use super::{Expected, NewProduct, Product, ProductChanges, ProductColumn, Produc
 use crate::id::{MovementId, OrderId, ProductId, UserId};
 use crate::pagination::total::{self, Total};
 use crate::pagination::{Page, PageRequest};
-use crate::reason::Reason;
-
-/// Why stock could not be changed.
-#[derive(Debug, thiserror::Error)]
-pub enum AdjustError {
-    /// There is no such product.
-    #[error("there is no product {0}")]
-    UnknownProduct(ProductId),
-    /// More would be taken than there is, or there would be more than a stock can be.
-    #[error("the stock is {stock}, so it cannot change by {delta}")]
-    OutOfRange {
-        /// What there is.
-        stock: i64,
-        /// What was asked for.
-        delta: i64,
-    },
-    /// The database refused.
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
-}
 
 /// Why a product was not edited.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +99,9 @@ pub(super) fn push_matches(query: &mut QueryBuilder<Postgres>, found: Found<'_>,
         // Those of which there are none are in the index on stock in the order of their ids.
         query.push(if in_stock { " AND stock > 0" } else { " AND stock = 0" });
     }
+    if let Some(pieces) = filter.max_stock {
+        query.push(" AND stock <= ").push_bind(pieces);
+    }
 }
 
 /// The product, unless it is deleted.
@@ -203,33 +186,6 @@ pub async fn delete(pool: &PgPool, id: ProductId, expected: &Expected) -> Result
     Ok(())
 }
 
-/// Changes the stock by so much, and gives what there is now.
-///
-/// # Errors
-/// When there is no such product, or less in stock than is to be taken.
-pub async fn adjust_stock(
-    pool: &PgPool,
-    id: ProductId,
-    delta: i64,
-    reason: &Reason,
-    actor: Option<UserId>,
-) -> Result<i64, AdjustError> {
-    let mut transaction = pool.begin().await?;
-    let stock = lock(&mut transaction, id).await?.ok_or(AdjustError::UnknownProduct(id))?.stock();
-    let changed = stock
-        .checked_add(delta)
-        .filter(|pieces| super::Stock::try_from(*pieces).is_ok())
-        .ok_or(AdjustError::OutOfRange { stock, delta })?;
-    sqlx::query("UPDATE products SET stock = $2 WHERE id = $1")
-        .bind(id)
-        .bind(changed)
-        .execute(&mut *transaction)
-        .await?;
-    record_movement(&mut transaction, id, delta, reason.as_str(), actor).await?;
-    transaction.commit().await?;
-    Ok(changed)
-}
-
 /// Gives back what these orders hold. The products are locked in the order of their ids.
 ///
 /// # Errors
@@ -253,7 +209,7 @@ pub async fn release_stock(connection: &mut PgConnection, orders: &[OrderId]) ->
     Ok(())
 }
 
-async fn lock(connection: &mut PgConnection, id: ProductId) -> Result<Option<Revision>, sqlx::Error> {
+pub(super) async fn lock(connection: &mut PgConnection, id: ProductId) -> Result<Option<Revision>, sqlx::Error> {
     sqlx::query_as("SELECT version, stock FROM products WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE")
         .bind(id)
         .fetch_optional(connection)
@@ -269,7 +225,7 @@ async fn lock_expected(
     if expected.allows(revision) { Ok(revision) } else { Err(EditError::Changed(revision)) }
 }
 
-async fn record_movement(
+pub(super) async fn record_movement(
     connection: &mut PgConnection,
     id: ProductId,
     delta: i64,

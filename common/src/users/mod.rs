@@ -1,5 +1,6 @@
 //! Users: customers and operators, and what makes an email and a password good.
 
+pub mod directory;
 pub mod password;
 pub mod queries;
 pub mod secret;
@@ -20,6 +21,16 @@ pub enum Role {
     Admin,
     /// Orders.
     Client,
+}
+
+impl Role {
+    /// As the wire and the database say it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "ADMIN",
+            Self::Client => "CLIENT",
+        }
+    }
 }
 
 /// An email address, in lower case.
@@ -69,6 +80,13 @@ impl std::str::FromStr for Email {
 #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*\S[^\x00]*$", example = "Ada")]
 #[sqlx(transparent)]
 pub struct UserName(String);
+
+impl UserName {
+    /// The characters.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 impl TryFrom<String> for UserName {
     type Error = &'static str;

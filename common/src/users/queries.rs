@@ -88,7 +88,7 @@ pub async fn login_of(pool: &PgPool, id: UserId) -> Result<Option<Login>, sqlx::
 }
 
 /// A user as they are shown to themselves.
-#[derive(Debug, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+#[derive(Debug, Clone, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
     /// Who.
@@ -131,22 +131,8 @@ pub async fn rehash(pool: &PgPool, id: UserId, old: &str, new: &str) -> Result<(
         .map(drop)
 }
 
-/// Revokes all tokens that the user with that email has, and ends all their sessions. Gives who that is, if there is
+/// Revokes all tokens that the user with that id has, and ends all their sessions. Gives who that is, if there is
 /// such a user.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn revoke_tokens(pool: &PgPool, email: &Email) -> Result<Option<Identity>, sqlx::Error> {
-    sqlx::query_as(
-        "UPDATE users SET token_generation = token_generation + 1, revoked_at = now() WHERE email = $1
-         RETURNING id, email, role, token_generation",
-    )
-    .bind(email)
-    .fetch_optional(pool)
-    .await
-}
-
-/// The same for the user with that id.
 ///
 /// # Errors
 /// When the database refuses.

@@ -5,7 +5,7 @@
 //! ends (RFC 9700, 4.14.2). Only digests are stored.
 //!
 //! A session belongs to the generation of its user's tokens. Whoever raises that
-//! ([`revoke_tokens`](super::queries::revoke_tokens)) ends all sessions with it, also one that begins at this moment.
+//! ([`revoke_tokens_of`](super::queries::revoke_tokens_of)) ends all sessions with it, also one that begins at this moment.
 
 use std::time::Duration;
 
@@ -54,6 +54,14 @@ pub struct Opened {
 /// # Errors
 /// When the database refuses, or the user is gone.
 pub async fn open(pool: &PgPool, identity: &Identity, lifetimes: &Lifetimes) -> Result<Opened, sqlx::Error> {
+    open_on(&mut *pool.acquire().await?, identity, lifetimes).await
+}
+
+async fn open_on(
+    connection: &mut PgConnection,
+    identity: &Identity,
+    lifetimes: &Lifetimes,
+) -> Result<Opened, sqlx::Error> {
     let (id, refresh_token) = (SessionId::new(), Secret::random());
     let expires_at = sqlx::query_scalar(
         "WITH session AS (
@@ -70,7 +78,7 @@ pub async fn open(pool: &PgPool, identity: &Identity, lifetimes: &Lifetimes) -> 
     .bind(interval(lifetimes.session))
     .bind(interval(lifetimes.refresh))
     .bind(refresh_token.digest())
-    .fetch_one(pool)
+    .fetch_one(connection)
     .await?;
     Ok(Opened { id, expires_at, refresh_token })
 }
@@ -210,39 +218,40 @@ pub async fn change_password(
     password_hash: &str,
     lifetimes: &Lifetimes,
 ) -> Result<Option<(Identity, Opened)>, sqlx::Error> {
-    #[derive(sqlx::FromRow)]
-    struct Row {
-        #[sqlx(flatten)]
-        identity: Identity,
-        session_expires_at: Timestamp,
-    }
-    let (session, refresh_token) = (SessionId::new(), Secret::random());
-    let row: Option<Row> = sqlx::query_as(
-        "WITH owner AS (
-                  UPDATE users
-                  SET password_hash = $3, token_generation = token_generation + 1, revoked_at = now()
-                  WHERE id = $1 AND token_generation = $2
-                  RETURNING id, email, role, token_generation),
-              session AS (
-                  INSERT INTO sessions (id, user_id, token_generation, expires_at)
-                  SELECT $4, id, token_generation, now() + $5 FROM owner
-                  RETURNING id, expires_at),
-              token AS (
-                  INSERT INTO refresh_tokens (digest, session_id, expires_at)
-                  SELECT $7, id, least(now() + $6, expires_at) FROM session)
-         SELECT owner.*, session.expires_at AS session_expires_at FROM owner, session",
+    let mut transaction = pool.begin().await?;
+    let Some(identity) = replace_password(&mut transaction, identity, password_hash).await? else { return Ok(None) };
+    let opened = open_on(&mut transaction, &identity, lifetimes).await?;
+    transaction.commit().await?;
+    Ok(Some((identity, opened)))
+}
+
+/// The same, and begins none: somebody else has set it for them.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn reset_password(
+    pool: &PgPool,
+    identity: &Identity,
+    password_hash: &str,
+) -> Result<Option<Identity>, sqlx::Error> {
+    replace_password(&mut *pool.acquire().await?, identity, password_hash).await
+}
+
+async fn replace_password(
+    connection: &mut PgConnection,
+    identity: &Identity,
+    password_hash: &str,
+) -> Result<Option<Identity>, sqlx::Error> {
+    sqlx::query_as(
+        "UPDATE users SET password_hash = $3, token_generation = token_generation + 1, revoked_at = now()
+         WHERE id = $1 AND token_generation = $2
+         RETURNING id, email, role, token_generation",
     )
     .bind(identity.id)
     .bind(identity.token_generation)
     .bind(password_hash)
-    .bind(session)
-    .bind(interval(lifetimes.session))
-    .bind(interval(lifetimes.refresh))
-    .bind(refresh_token.digest())
-    .fetch_optional(pool)
-    .await?;
-    let opened = |expires_at| Opened { id: session, expires_at, refresh_token };
-    Ok(row.map(|row| (row.identity, opened(row.session_expires_at))))
+    .fetch_optional(connection)
+    .await
 }
 
 /// A session that has ended before its time.

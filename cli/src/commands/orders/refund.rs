@@ -1,12 +1,13 @@
 //! `shopctl orders refund`: the whole of a paid order goes back.
 
 use shop_common::db::Ending;
+use shop_common::id::OrderId;
 use shop_common::orders::Order;
 use shop_common::orders::queries;
 use shop_common::orders::refund::{self, NewRefund, RefundError, Requested};
 use shop_common::orders::status::OrderStatus;
 
-use crate::args::Format;
+use super::{not_found, print_line};
 use crate::args::orders::OrdersRefundArgs;
 use crate::ask;
 use crate::exit::{Exit, Failure};
@@ -19,14 +20,17 @@ pub(crate) async fn request(args: &OrdersRefundArgs) -> Result<(), Failure> {
     let order = queries::find_of_anybody(&shop.pool, args.order)
         .await
         .map_err(database)?
-        .ok_or_else(|| failure(RefundError::NotFound))?;
-    // Where nothing can happen, nobody need be asked: the answer is the same.
-    if order.status == OrderStatus::Completed && order.refund.is_none() {
+        .ok_or_else(|| not_found(args.order))?;
+    if order.refund.is_none() {
+        // From here it is not to be refunded unasked, however far its payment comes in the meantime.
+        if order.status != OrderStatus::Completed {
+            return Err(failure(args.order, RefundError::NotRefundable(order.status)));
+        }
         let stock = if args.restock { "its pieces go back into stock" } else { "the stock stays as it is" };
         let Order { id, total, currency, .. } = &order;
         let question = format!("This gives {total} {} of order {id} back; {stock}.", currency.code());
         if ask::consent(&shop.pool, &args.consent, &question).await? == Ending::DryRun {
-            return print(args.shop.output, &order);
+            return print_line(args.shop.output, &order);
         }
     }
     let wanted = NewRefund {
@@ -36,7 +40,8 @@ pub(crate) async fn request(args: &OrdersRefundArgs) -> Result<(), Failure> {
         requested_by: None,
         request_id: None,
     };
-    let Requested { order, job } = refund::request(&shop.pool, wanted).await.map_err(failure)?;
+    let Requested { order, job } =
+        refund::request(&shop.pool, wanted).await.map_err(|error| failure(args.order, error))?;
     match job {
         Some(job) => {
             shop.enqueue(&[job]).await;
@@ -44,34 +49,14 @@ pub(crate) async fn request(args: &OrdersRefundArgs) -> Result<(), Failure> {
         }
         None => output::note("it was asked for before; nothing was done now"),
     }
-    print(args.shop.output, &order)
+    print_line(args.shop.output, &order)
 }
 
-fn print(format: Format, order: &Order) -> Result<(), Failure> {
-    output::one(format, order, |order| {
-        let (refund, restock) = order
-            .refund
-            .as_ref()
-            .map_or(("-", "-"), |refund| (refund.status.as_str(), if refund.restock { "yes" } else { "no" }));
-        output::table(
-            ["ORDER", "STATUS", "REFUND", "RESTOCK", "TOTAL"],
-            vec![[
-                order.id.to_string(),
-                order.status.as_str().to_owned(),
-                refund.to_owned(),
-                restock.to_owned(),
-                order.total.to_string(),
-            ]],
-        )
-    })?;
-    Ok(())
-}
-
-fn failure(error: RefundError) -> Failure {
+fn failure(order: OrderId, error: RefundError) -> Failure {
     match error {
-        RefundError::NotFound => Failure::new(Exit::NotFound, error),
+        RefundError::NotFound => not_found(order),
         RefundError::NotRefundable(_) => Failure::new(Exit::Conflict, format!("{error}; nothing was done"))
-            .next("an order that is not charged yet can be cancelled by its customer, or given up with `shopctl jobs dead discard`"),
+            .next("an order that is not charged yet is cancelled with `shopctl orders cancel`, or given up with `shopctl jobs dead discard`"),
         RefundError::AlreadyRequested { .. } => Failure::new(Exit::Conflict, format!("{error}; nothing was done"))
             .next("correct the stock with `shopctl stock adjust` if that choice was wrong"),
         RefundError::Database(error) => database(error),

@@ -1,0 +1,52 @@
+//! Values as they are typed: read into types that cannot be wrong, or refused with the reason (exit code 2).
+
+use std::str::FromStr;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde::Serialize;
+use shop_common::orders::status::OrderStatus;
+use shop_common::payments::PaymentStatus;
+use shop_common::time::{self, Timestamp};
+
+/// A value that is made of a text.
+pub(crate) fn text<T: TryFrom<String>>(text: &str) -> Result<T, T::Error> {
+    T::try_from(text.to_owned())
+}
+
+/// The status of an order, in capitals or not.
+pub(crate) fn order_status() -> impl TypedValueParser<Value = OrderStatus> {
+    PossibleValuesParser::new(OrderStatus::ALL.map(OrderStatus::as_str)).try_map(|name| name.to_uppercase().parse())
+}
+
+/// The status of a payment, in capitals or not.
+pub(crate) fn payment_status() -> impl TypedValueParser<Value = PaymentStatus> {
+    PossibleValuesParser::new(PaymentStatus::ALL.map(PaymentStatus::as_str)).try_map(|name| name.to_uppercase().parse())
+}
+
+/// A point in time: of RFC 3339, a day (its first instant, UTC), or so long ago (`90s`, `30m`, `24h`, `7d`, `2w`).
+///
+/// As it is typed, it says to which list a cursor belongs: `24h` is another instant for each page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub(crate) struct Moment {
+    typed: String,
+    /// The instant.
+    pub(crate) at: Timestamp,
+}
+
+impl FromStr for Moment {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let at = time::read(text, time::now()).ok_or(
+            "it must be a time such as 2026-01-31T12:00:00Z, a day such as 2026-01-31, or an age such as 30m, 24h, 7d",
+        )?;
+        Ok(Self { typed: text.to_owned(), at })
+    }
+}
+
+impl From<Moment> for String {
+    fn from(moment: Moment) -> Self {
+        moment.typed
+    }
+}
