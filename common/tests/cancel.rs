@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use shop_common::db::{Locks, MIGRATOR};
+use shop_common::db::{Ending, Locks, MIGRATOR};
 use shop_common::id::{BootId, OrderId, ProductId, UserId};
 use shop_common::jobs::queue::Lease;
 use shop_common::jobs::retry::Backoff;
 use shop_common::jobs::{Token, ledger};
-use shop_common::orders::cancel::{CancelError, cancel};
+use shop_common::orders::cancel::{CancelError, cancel, cancel_of_anybody};
 use shop_common::orders::claim::{self, Claim};
 use shop_common::orders::settle::{self, Settled, Settlement};
 use shop_common::orders::status::OrderStatus;
@@ -96,6 +96,31 @@ async fn an_order_that_nobody_has_claimed_is_cancelled_and_its_stock_is_back(poo
     assert!(claimed(&shop, id).await.is_none());
     let lease = Lease { job: shop.job_of(id).await, token: Token::new(BootId::new(), 1) };
     assert_eq!(ledger::not_taken(&shop.pool, vec![lease.clone()]).await.unwrap().ghosts, [lease]);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn an_operator_cancels_whosever_order_and_a_rehearsal_changes_nothing(pool: PgPool) {
+    let shop = Shop::new(pool);
+    let customer = shop.customer().await;
+    let mug = shop.product("2.50", 5).await;
+    let (id, taken) =
+        (shop.order(customer, &[(mug, 2)], "test").await, shop.order(customer, &[(mug, 1)], "test").await);
+    let cancelled = async |order, ending| cancel_of_anybody(&shop.pool, &shop.announcer, order, ending).await;
+    let _claim = claimed(&shop, taken).await.unwrap();
+    for ending in [Ending::DryRun, Ending::Commit] {
+        let refused = cancelled(taken, ending).await;
+        assert!(matches!(refused, Err(CancelError::ChargeInFlight)), "{refused:?}");
+        assert!(matches!(cancelled(OrderId::new(), ending).await, Err(CancelError::NotFound)));
+    }
+
+    assert_eq!(cancelled(id, Ending::DryRun).await.unwrap().status, OrderStatus::Pending);
+    assert_eq!((shop.stock(mug).await, job(&shop, id).await.0), (2, "scheduled".to_owned()));
+    assert_eq!(cancelled(id, Ending::Commit).await.unwrap().status, OrderStatus::Cancelled);
+    assert_eq!((shop.stock(mug).await, job(&shop, id).await.0), (4, "cancelled".to_owned()));
+    let told = events(&shop, customer).await;
+    assert_eq!(told[told.len() - 2..], ["payment.status FAILED cancelled", "order.status CANCELLED"]);
+    assert_eq!(cancelled(id, Ending::DryRun).await.unwrap().status, OrderStatus::Cancelled);
+    shop.assert_sound().await;
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use shop_common::db::MIGRATOR;
+use shop_common::users::directory;
 use shop_common::users::queries::{self, Login};
 use shop_common::users::secret::Secret;
 use shop_common::users::sessions::{self, Lifetimes, Opened, Reason, RefreshError};
-use shop_common::users::{Email, Identity};
+use shop_common::users::Identity;
 use shop_testkit::Shop;
 use shop_testkit::proxy::{Commit, Proxy};
 use sqlx::PgPool;
@@ -96,6 +97,32 @@ async fn a_session_ends_by_itself_and_all_of_them_end_with_the_generation(pool: 
     let late = sessions::open(&pool, &identity, &LIFETIMES).await.unwrap();
     assert!(matches!(refresh(&pool, &late.refresh_token).await, Err(RefreshError::Invalid)));
     assert!(refresh(&pool, &bobs.refresh_token).await.is_ok());
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_password_that_somebody_else_sets_ends_all_sessions_and_begins_none(pool: PgPool) {
+    let (identity, session) = logged_in(&pool).await;
+    let (_, bobs) = logged_in(&pool).await;
+    assert_eq!(directory::sessions(&pool, identity.id).await.unwrap().len(), 1);
+
+    let now = sessions::reset_password(&pool, &identity, "another hash").await.unwrap().unwrap();
+
+    assert_eq!(now.token_generation, identity.token_generation + 1);
+    assert!(matches!(refresh(&pool, &session.refresh_token).await, Err(RefreshError::Invalid)));
+    assert!(directory::sessions(&pool, identity.id).await.unwrap().is_empty());
+    assert!(refresh(&pool, &bobs.refresh_token).await.is_ok());
+    // Whoever has read the user before it was set does not set it again unseen.
+    assert!(sessions::reset_password(&pool, &identity, "a third hash").await.unwrap().is_none());
+    assert!(sessions::change_password(&pool, &identity, "a third hash", &LIFETIMES).await.unwrap().is_none());
+    let hash: String = sqlx::query_scalar("SELECT password_hash FROM users WHERE id = $1")
+        .bind(identity.id)
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(hash, "another hash");
+    let (_, opened) = sessions::change_password(&pool, &now, "a third hash", &LIFETIMES).await.unwrap().unwrap();
+    assert_eq!(directory::sessions(&pool, identity.id).await.unwrap()[0].id, opened.id);
+    assert!(refresh(&pool, &opened.refresh_token).await.is_ok());
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

@@ -8,7 +8,7 @@ use clap::Parser;
 ///
 /// It fills two databases of its own, asks each for every kind of page (the first, one in the middle by cursor, each
 /// filter, searches), and shows the medians. PostgreSQL tells the plan of every statement (auto_explain, which takes a
-/// superuser). Exits with 0 only if the large shop's products and orders were never read from end to end.
+/// superuser). Exits with 0 only if the large shop's products, orders, users and payments were never read from end to end.
 #[derive(Parser, Debug)]
 #[command(version, max_term_width = 100)]
 pub(crate) struct Args {

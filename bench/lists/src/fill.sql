@@ -21,8 +21,10 @@ CREATE FUNCTION bench_word(k int) RETURNS text LANGUAGE sql IMMUTABLE RETURN
 CREATE FUNCTION bench_text(words int, n bigint) RETURNS text LANGUAGE sql VOLATILE RETURN
     (SELECT string_agg(bench_word(floor(power(20000, random()))::int), ' ') FROM generate_series(1, words) WHERE n > 0);
 
-INSERT INTO users (id, email, name, password_hash)
-SELECT bench_id(1, n), n || '@lists.example', 'Customer ' || n, 'none' FROM generate_series(1, $CUSTOMERS) AS n;
+-- One in a hundred is an admin.
+INSERT INTO users (id, email, name, password_hash, role)
+SELECT bench_id(1, n), n || '@lists.example', 'Customer ' || n, 'none', CASE WHEN n % 100 = 0 THEN 'ADMIN' ELSE 'CLIENT' END
+FROM generate_series(1, $CUSTOMERS) AS n;
 
 -- A thousand of them, evenly spread, are a `grail`, and half of all are `ware`.
 INSERT INTO products (id, name, description, price_minor, stock, created_at, updated_at)
@@ -52,5 +54,12 @@ INSERT INTO order_items (order_id, product_id, id, line, quantity, price_minor)
 SELECT bench_id(3, n), bench_id(2, 1 + (n::bigint * 7919) % $PRODUCTS), bench_id(4, n), 1, 1, 100
 FROM generate_series(1, $ORDERS) AS n;
 
+-- A payment for each order; one in a thousand by another method.
+INSERT INTO payments (id, order_id, amount_minor, currency, method, status, reference, created_at, updated_at)
+SELECT bench_id(5, ('x' || substr(id::text, 25))::bit(48)::bigint), id, total_minor, currency, payment_method,
+       CASE WHEN status IN ('FAILED', 'CANCELLED') THEN 'FAILED' ELSE status END, 'ch', created_at, updated_at
+FROM orders;
+UPDATE payments SET method = 'rare' WHERE right(id::text, 3) = '000';
+
 RESET session_replication_role;
-VACUUM (ANALYZE) users, products, product_search, product_words, orders, order_items;
+VACUUM (ANALYZE) users, products, product_search, product_words, orders, order_items, payments;

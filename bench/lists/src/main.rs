@@ -3,6 +3,7 @@
 mod args;
 mod books;
 mod measure;
+mod operators;
 mod pages;
 mod plans;
 mod report;

@@ -5,19 +5,22 @@ use shop_common::money::Money;
 use shop_common::orders::queries::{self as orders, OrderColumn, OrderFilter};
 use shop_common::orders::status::OrderStatus;
 use shop_common::pagination::{Direction, PageRequest};
+use shop_common::payments::record::{self as payments, PaymentColumn, PaymentFilter};
 use shop_common::products::search::{self, Relevance, SearchText};
 use shop_common::products::{ProductColumn, ProductFilter, queries as products};
 use shop_common::time::Timestamp;
+use shop_common::users::directory::{self, UserColumn, UserFilter};
 use sqlx::PgPool;
 
 use crate::books::Books;
+use crate::operators;
 
 /// Rows of a page.
-const TAKE: u32 = 10;
+pub(crate) const TAKE: u32 = 10;
 /// Prices go so far in cents, evenly.
 const PRICES: u32 = 100_000;
 /// Rows that a narrow filter leaves, in every shop.
-const NARROW: u32 = 200;
+pub(crate) const NARROW: u32 = 200;
 /// Between two orders, in seconds; every second one is of the customer with half of them.
 const BETWEEN_ORDERS: i64 = 15;
 /// When the first order was made.
@@ -27,13 +30,15 @@ const OPENING: i64 = 1_735_689_600;
 pub(crate) struct Asked {
     /// What it is.
     pub(crate) name: String,
-    page: Page,
+    pub(crate) page: Page,
 }
 
-enum Page {
+pub(crate) enum Page {
     Products(Option<SearchText>, ProductFilter, PageRequest<ProductColumn>),
     Found(SearchText, ProductFilter, PageRequest<Relevance>),
     Orders(OrderFilter, PageRequest<OrderColumn>),
+    Users(UserFilter, PageRequest<UserColumn>),
+    Payments(PaymentFilter, PageRequest<PaymentColumn>),
 }
 
 impl Asked {
@@ -49,6 +54,12 @@ impl Asked {
             Page::Orders(filter, page) => {
                 orders::list(pool, filter, page).await?;
             }
+            Page::Users(filter, page) => {
+                directory::list(pool, filter, page).await?;
+            }
+            Page::Payments(filter, page) => {
+                payments::list(pool, filter, page).await?;
+            }
         }
         Ok(())
     }
@@ -59,6 +70,7 @@ pub(crate) async fn all(books: &Books) -> anyhow::Result<Vec<Asked>> {
     let mut asked = of_products(books).await?;
     asked.extend(of_searches(books).await?);
     asked.extend(of_orders(books).await?);
+    asked.extend(operators::all(books).await?);
     Ok(asked)
 }
 
@@ -133,10 +145,6 @@ async fn of_orders(books: &Books) -> anyhow::Result<Vec<Asked>> {
         asked.extend(both_orders(books, "orders", &all, column, half).await?);
     }
     let with = |statuses: &[OrderStatus]| OrderFilter { statuses: statuses.to_vec(), ..all.clone() };
-    let at = |order: u32| -> anyhow::Result<Option<Timestamp>> {
-        let time = Timestamp::from_timestamp_secs(OPENING + i64::from(order) * BETWEEN_ORDERS);
-        Ok(Some(time.context("no such time")?))
-    };
     let later = OrderFilter { from: at(half)?, ..all.clone() };
     let few = OrderFilter { to: at(half + 2 * NARROW)?, ..later.clone() };
     asked.extend(both_orders(books, "one status of 8 %", &with(&[Failed]), Id, half / 13).await?);
@@ -149,6 +157,12 @@ async fn of_orders(books: &Books) -> anyhow::Result<Vec<Asked>> {
     asked.extend(both_orders(books, "half by time, one status", &failed, CreatedAt, half / 26).await?);
     asked.extend(both_orders(books, "another customer's orders", &OrderFilter::of(light), Id, 20).await?);
     Ok(asked)
+}
+
+/// When that order was made.
+pub(crate) fn at(order: u32) -> anyhow::Result<Option<Timestamp>> {
+    let time = Timestamp::from_timestamp_secs(OPENING + i64::from(order) * BETWEEN_ORDERS);
+    Ok(Some(time.context("no such time")?))
 }
 
 /// The first page, and one in the middle of so many rows.
@@ -172,7 +186,7 @@ async fn both_products(
 }
 
 /// The same of orders.
-async fn both_orders(
+pub(crate) async fn both_orders(
     books: &Books,
     name: &str,
     filter: &OrderFilter,

@@ -12,7 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// Where sqlx logs notices.
 const NOTICES: &str = "sqlx::postgres::notice";
 /// The tables that are never to be read from end to end.
-const LARGE: [&str; 2] = ["products", "orders"];
+const LARGE: [&str; 4] = ["products", "orders", "users", "payments"];
 
 /// The plans that were told.
 #[derive(Clone, Default)]

@@ -28,7 +28,7 @@ pub(crate) fn text(args: &Args, lines: &[Line]) -> String {
         let _ = writeln!(text, "SEQUENTIAL SCAN of {}: {}", line.scanned.join(", "), line.name);
     }
     if lines.iter().all(|line| line.scanned.is_empty()) {
-        text.push_str("no sequential scan of products or orders\n");
+        text.push_str("no sequential scan of products, orders, users or payments\n");
     }
     text
 }

@@ -1,4 +1,4 @@
-//! Migrations, admins, stock, jobs, payments: what was there first.
+//! Migrations, jobs, verify: what was there first.
 
 use serde_json::Value;
 use shop_common::db::MIGRATOR;
@@ -87,36 +87,6 @@ fn a_new_migration_is_written_with_the_next_number() {
 
     assert_eq!(stdout(&run("Add SKU")), "migrations/0002_add_sku.sql\n");
     assert!(folder.path().join("migrations/0002_add_sku.sql").exists());
-}
-
-#[sqlx::test(migrator = "MIGRATOR")]
-async fn admins_are_created_with_a_password_that_is_shown_once_or_read_from_stdin(pool: PgPool) {
-    let shop = Environment::new(&pool);
-    let created = json(&shopctl(&shop, &["admin", "create", "--email", "eve@example.com", "-o", "json"]));
-    assert_eq!(created["email"], "eve@example.com");
-    assert!(created["password"].as_str().unwrap().len() >= 20);
-
-    let twice = shopctl(&shop, &["admin", "create", "--email", "EVE@example.com"]);
-    assert_eq!(twice.status.code(), Some(5), "{}", stderr(&twice));
-    let weak = shopctl(&shop, &["admin", "create", "--email", "bob@example.com", "--password-stdin"]);
-    assert_eq!(weak.status.code(), Some(4), "an empty stdin is a weak password");
-}
-
-#[sqlx::test(migrator = "MIGRATOR")]
-async fn stock_is_adjusted_with_a_reason_and_never_below_nothing(pool: PgPool) {
-    let (environment, shop) = (Environment::new(&pool), Shop::new(pool));
-    let mug = shop.product("1", 5).await;
-    let mug = mug.to_string();
-    let adjust = |product: &str, delta: &str| {
-        shopctl(&environment, &["stock", "adjust", product, delta, "--reason", "counted again", "-o", "json"])
-    };
-
-    assert_eq!(json(&adjust(&mug, "-2"))["stock"], 3);
-    let too_much = adjust(&mug, "-4");
-    assert_eq!(too_much.status.code(), Some(5), "{}", stderr(&too_much));
-    assert_eq!(adjust("01890000-0000-7000-8000-000000000000", "1").status.code(), Some(3));
-    assert_eq!(adjust("mug", "1").status.code(), Some(2));
-    shop.assert_sound().await;
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
@@ -221,44 +191,6 @@ async fn dead_jobs_are_retried_or_given_up_while_their_orders_are_open(pool: PgP
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
-async fn an_operator_refunds_a_paid_order_when_asked_twice_whether_it_is_meant(pool: PgPool) {
-    let (environment, shop) = (Environment::new(&pool), Shop::new(pool.clone()));
-    let mug = shop.product("2.50", 5).await;
-    let order = shop.order(shop.customer().await, &[(mug, 2)], "pm_sim_success").await;
-    let id = order.to_string();
-    let refund = |options: &[&str]| shopctl(&environment, &[&["orders", "refund", &id], options].concat());
-    assert_eq!(refund(&[]).status.code(), Some(2), "it has to be said what becomes of the stock");
-    assert_eq!(refund(&["--restock", "--no-restock"]).status.code(), Some(2));
-    let nobodys = ["orders", "refund", "01890000-0000-7000-8000-000000000000", "--restock", "--yes"];
-    assert_eq!(shopctl(&environment, &nobodys).status.code(), Some(3));
-    let early = refund(&["--restock", "--yes"]);
-    assert_eq!(early.status.code(), Some(5), "{}", stderr(&early));
-    assert!(stderr(&early).contains("is PENDING, only a COMPLETED one"), "{}", stderr(&early));
-    let worker = environment.worker();
-    eventually("the order is paid", async || shop.status(order).await == OrderStatus::Completed).await;
-    drop(worker);
-
-    let unsaid = refund(&["--restock"]);
-    assert_eq!(unsaid.status.code(), Some(4), "nobody was there to say yes");
-    assert!(stderr(&unsaid).contains(&format!("gives 5.00 USD of order {id} back")), "{}", stderr(&unsaid));
-    let jobs: i64 = sqlx::query_scalar("SELECT count(*) FROM jobs").fetch_one(&pool).await.unwrap();
-    assert_eq!(jobs, 1);
-    let asked = json(&refund(&["--restock", "--reason", "sorry", "--yes", "-o", "json"]));
-    assert_eq!((&asked["refund"]["status"], &asked["refund"]["reason"]), (&"PENDING".into(), &"sorry".into()));
-    let again = refund(&["--restock"]);
-    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
-    assert!(stdout(&again).contains("PENDING"), "{}", stdout(&again));
-    assert!(stderr(&again).contains("nothing was done now"), "{}", stderr(&again));
-    assert_eq!(refund(&["--no-restock", "--yes"]).status.code(), Some(5));
-    assert_eq!(shopctl(&environment, &["verify"]).status.code(), Some(0));
-
-    let _worker = environment.worker();
-    eventually("the order is refunded", async || shop.status(order).await == OrderStatus::Refunded).await;
-    assert_eq!(shop.stock(mug).await, 5);
-    assert_eq!(shopctl(&environment, &["verify"]).status.code(), Some(0));
-}
-
-#[sqlx::test(migrator = "MIGRATOR")]
 async fn a_schema_that_is_behind_is_named_as_what_is_wrong(pool: PgPool) {
     let environment = Environment::new(&pool);
     let shop = Shop::new(pool.clone());
@@ -329,39 +261,6 @@ fn a_server_that_is_away_or_not_named_has_an_exit_code_of_its_own() {
     let nowhere = run(None);
     assert_eq!(nowhere.status.code(), Some(4), "{}", stderr(&nowhere));
     assert!(stderr(&nowhere).contains("DATABASE_URL is not set"));
-}
-
-#[sqlx::test(migrator = "MIGRATOR")]
-async fn payments_reconcile_has_a_worker_give_back_what_the_shop_forgot(pool: PgPool) {
-    let environment = Environment::new(&pool).with("ROCKET_GATEWAY", "{audit_every_seconds=0}");
-    let reconcile = ["payments", "reconcile", "-o", "json"];
-    let alone = shopctl(&environment, &reconcile);
-    assert_eq!(alone.status.code(), Some(6));
-    assert!(stderr(&alone).contains("no worker is alive"), "{}", stderr(&alone));
-    sqlx::query(
-        "INSERT INTO simulated_gateway.charges (key, payment, amount_minor, currency, method, state)
-         SELECT id || ':1', id, 1999, 'USD', 'test', 'captured' FROM (VALUES ('01890000-0000-7000-8000-000000000000')) AS v (id)",
-    )
-    .execute(&pool)
-    .await
-    .unwrap();
-    let _worker = environment.worker();
-    eventually("the worker is alive", async || {
-        let workers: i64 = sqlx::query_scalar("SELECT count(*) FROM workers").fetch_one(&pool).await.unwrap();
-        workers == 1
-    })
-    .await;
-
-    let found = shopctl(&environment, &reconcile);
-    assert_eq!(found.status.code(), Some(1), "{}", stderr(&found));
-    let audit: Value = serde_json::from_slice(&found.stdout).unwrap();
-    let finding = &audit["findings"][0];
-    assert_eq!((&audit["charges"], &finding["amount"]), (&1.into(), &19.99.into()));
-    assert_eq!((&finding["kind"], &finding["action"]), (&"forgotten".into(), &"refunded".into()));
-
-    let again = shopctl(&environment, &["payments", "reconcile"]);
-    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
-    assert!(stderr(&again).contains("the books agree, 1 charges compared"));
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

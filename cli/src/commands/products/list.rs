@@ -7,8 +7,8 @@ use shop_common::products::{Product, ProductColumn, ProductFilter, Stock, querie
 use crate::args::Format;
 use crate::args::products::list::{ProductSort, ProductsListArgs};
 use crate::exit::Failure;
-use crate::shop::{Shop, database};
 use crate::paging;
+use crate::shop::{Shop, database};
 
 /// Lists products.
 pub(crate) async fn list(args: &ProductsListArgs) -> Result<(), Failure> {
