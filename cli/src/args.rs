@@ -7,6 +7,7 @@ pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod migrate;
 pub(crate) mod orders;
+mod page;
 pub(crate) mod payments;
 pub(crate) mod products;
 pub(crate) mod stack;
@@ -24,6 +25,7 @@ use self::jobs::{JobsCommand, WorkersCommand};
 use self::keys::KeysCommand;
 use self::migrate::MigrateCommand;
 use self::orders::OrdersCommand;
+pub(crate) use self::page::PageArgs;
 use self::payments::PaymentsCommand;
 use self::products::ProductsCommand;
 use self::stack::{DownArgs, ServicesCommand, StatusArgs, UpArgs};
@@ -251,22 +253,6 @@ pub(crate) struct ShopArgs {
     /// How to print it
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     pub(crate) output: Format,
-}
-
-/// Which part of a list.
-#[derive(Debug, Args)]
-pub(crate) struct PageArgs {
-    /// How many at most
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(crate) limit: u32,
-
-    /// Go on where a page ended: with the cursor that was noted under it
-    #[arg(long, value_name = "CURSOR")]
-    pub(crate) after: Option<String>,
-
-    /// The other way round
-    #[arg(long)]
-    pub(crate) reverse: bool,
 }
 
 /// How to go about what cannot be undone.

@@ -11,6 +11,7 @@ use shop_common::payments::PaymentStatus;
 use shop_common::payments::record::{self as payments, PaymentColumn, PaymentFilter};
 use shop_common::products::stock::{self, Held, Recounted};
 use shop_common::reason::Reason;
+use shop_common::time;
 use shop_common::users::Role;
 use shop_common::users::directory::{self, UserColumn, UserFilter};
 use shop_testkit::{Shop, money};
@@ -87,7 +88,7 @@ async fn pages_of_everybodys_orders_have_each_that_passes_once_in_order_and_with
     let ada: UserId = sqlx::query_scalar("SELECT id FROM users LIMIT 1").fetch_one(&pool).await.unwrap();
     let all = OrderFilter::of_anybody();
     let with = |statuses: &[OrderStatus]| OrderFilter { statuses: statuses.to_vec(), ..all.clone() };
-    let at = |hour: i64| shop_common::time::read(&format!("2026-01-01T0{hour}:00:00Z"), shop_common::time::now());
+    let at = |hour: i64| time::read(&format!("2026-01-01T0{hour}:00:00Z"));
     for (filter, matches) in [
         (all.clone(), "true".to_owned()),
         (with(&[Failed]), "status = 'FAILED'".to_owned()),
@@ -129,8 +130,7 @@ async fn pages_of_payments_have_each_that_passes_once_and_in_order(pool: PgPool)
     let method = PaymentFilter { method: Some("pm_3".to_owned().try_into().unwrap()), ..all.clone() };
     let one = PageRequest::first(PaymentColumn::Id, Direction::Ascending, 1, &all);
     let order = payments::list(&pool, &all, &one).await.unwrap().items[0].order_id;
-    let early =
-        PaymentFilter { to: shop_common::time::read("2026-01-01T02:00:00Z", shop_common::time::now()), ..all.clone() };
+    let early = PaymentFilter { to: time::read("2026-01-01T02:00:00Z"), ..all.clone() };
     for (filter, matches) in [
         (all.clone(), "true"),
         (failed, "status = 'FAILED'"),

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use shop_common::db::MIGRATOR;
+use shop_common::users::Identity;
 use shop_common::users::directory;
 use shop_common::users::queries::{self, Login};
 use shop_common::users::secret::Secret;
 use shop_common::users::sessions::{self, Lifetimes, Opened, Reason, RefreshError};
-use shop_common::users::Identity;
 use shop_testkit::Shop;
 use shop_testkit::proxy::{Commit, Proxy};
 use sqlx::PgPool;

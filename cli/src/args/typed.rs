@@ -23,7 +23,7 @@ pub(crate) fn payment_status() -> impl TypedValueParser<Value = PaymentStatus> {
     PossibleValuesParser::new(PaymentStatus::ALL.map(PaymentStatus::as_str)).try_map(|name| name.to_uppercase().parse())
 }
 
-/// A point in time: of RFC 3339, a day (its first instant, UTC), or so long ago (`90s`, `30m`, `24h`, `7d`, `2w`).
+/// A point in time: of RFC 3339, a day (its first instant, UTC), or so long ago (`30m`, `24h`, `7d`).
 ///
 /// As it is typed, it says to which list a cursor belongs: `24h` is another instant for each page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,7 +38,8 @@ impl FromStr for Moment {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let at = time::read(text, time::now()).ok_or(
+        let ago = || humantime::parse_duration(text).ok().and_then(time::ago);
+        let at = time::read(text).or_else(ago).ok_or(
             "it must be a time such as 2026-01-31T12:00:00Z, a day such as 2026-01-31, or an age such as 30m, 24h, 7d",
         )?;
         Ok(Self { typed: text.to_owned(), at })
@@ -48,5 +49,21 @@ impl FromStr for Moment {
 impl From<Moment> for String {
     fn from(moment: Moment) -> Self {
         moment.typed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_time_a_day_or_an_age_and_goes_into_cursors_as_it_was_typed() {
+        let at = |text: &str| text.parse::<Moment>().map(|moment| moment.at);
+        assert_eq!(at("2026-01-31"), at("2026-01-31T00:00:00Z"));
+        assert!(at("2w").unwrap() < at("24h").unwrap() && at("24h").unwrap() < at("30m").unwrap());
+        assert_eq!(serde_json::to_string(&"24h".parse::<Moment>().unwrap()).unwrap(), "\"24h\"");
+        for nonsense in ["", "yesterday", "24", "-1h", "9999999999y"] {
+            assert!(at(nonsense).is_err(), "{nonsense:?}");
+        }
     }
 }

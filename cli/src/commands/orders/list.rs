@@ -32,8 +32,8 @@ pub(crate) async fn list(args: &OrdersListArgs) -> Result<(), Failure> {
         OrderSort::Total => OrderColumn::Total,
     };
     let page = paging::request(&args.page, column, Direction::Descending, &scope)?;
-    let at = |moment: &Option<_>| moment.as_ref().map(|moment: &crate::args::typed::Moment| moment.at);
-    let filter = OrderFilter { from: at(&args.since), to: at(&args.until), ..timeless };
+    let (from, to) = (args.since.as_ref().map(|since| since.at), args.until.as_ref().map(|until| until.at));
+    let filter = OrderFilter { from, to, ..timeless };
     let page = record::list(&shop.pool, &filter, &page).await.map_err(database)?;
     let row = |CustomersOrder { order, customer }: &CustomersOrder| {
         let Order { id, status, total, currency, created_at, .. } = order;

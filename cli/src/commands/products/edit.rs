@@ -43,7 +43,7 @@ pub(crate) async fn update(args: &ProductsUpdateArgs) -> Result<(), Failure> {
         },
     };
     let ChangesArgs { name, description, price, stock } = args.changes.clone();
-    let changes = ProductChanges { name, description, price, stock, ..ProductChanges::default() };
+    let changes = ProductChanges { name, description, price, stock };
     let updated = queries::update(&shop.pool, args.product, &expected, &changes, None).await.map_err(failure)?;
     print_one(args.shop.output, updated)
 }
