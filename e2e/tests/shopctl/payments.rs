@@ -55,7 +55,8 @@ async fn payments_are_listed_by_status_method_order_and_time(pool: PgPool) {
 
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_payment_is_shown_with_its_attempts_its_refund_and_what_audits_found(pool: PgPool) {
-    let (environment, shop) = (Environment::new(&pool), Shop::new(pool.clone()));
+    let shop = Shop::new(pool.clone());
+    let environment = Environment::new(&pool).with("ROCKET_GATEWAY", "{audit_every_seconds=0}");
     let mug = shop.product("2.50", 9).await;
     let order = shop.order(shop.customer().await, &[(mug, 1)], "pm_sim_decline_1_then_success").await;
     let id = order.to_string();
