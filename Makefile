@@ -4,7 +4,7 @@ SHELL := /bin/sh
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SHOPCTL := $(TARGET)/debug/shopctl
 
-.PHONY: up test check build clients openapi postman contract fuzz chaos chaos-proof chaos-programs model coverage bench-live bench-lists
+.PHONY: up test check build clients openapi postman contract fuzz chaos chaos-proof chaos-programs model coverage bench-live bench-lists snapshots
 
 ## Run the whole shop on port 3000, in the foreground. Missing servers are installed.
 up: build
@@ -77,6 +77,11 @@ postman:
 contract: build clients
 	SHOP_CONTRACT_EXAMPLES=$(or $(EXAMPLES),1000) SHOP_CONTRACT_SEED=$(or $(SEED),1) \
 		$(SHOPCTL) services run --yes -- cargo test --locked -p shop-e2e --test contract -- --nocapture
+
+## Write anew what tests hold the output of shopctl against: the help of each command, and the examples of documents.
+snapshots: build
+	SNAPSHOTS=overwrite cargo test --quiet --locked -p shopctl help
+	SNAPSHOTS=overwrite $(SHOPCTL) services run --yes -- cargo test --quiet --locked -p shop-e2e --test documents
 
 build:
 	cargo build --workspace --bins --examples --locked

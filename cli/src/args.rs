@@ -3,6 +3,11 @@
 //! A file for each noun; here is what they share.
 
 pub(crate) mod admin;
+pub(crate) mod config;
+pub(crate) mod docs;
+pub(crate) mod doctor;
+#[cfg(test)]
+mod help;
 pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod migrate;
@@ -21,6 +26,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::admin::AdminCommand;
+use self::config::ConfigCommand;
+use self::docs::{CompletionsArgs, ManArgs};
+use self::doctor::LogsArgs;
 use self::jobs::{JobsCommand, WorkersCommand};
 use self::keys::KeysCommand;
 use self::migrate::MigrateCommand;
@@ -77,6 +85,17 @@ Examples:
   shopctl status -o json
   eval \"$(shopctl status -o env)\"; psql \"$DATABASE_URL\"")]
     Status(StatusArgs),
+
+    /// Read what a shop in the background has written
+    ///
+    /// The log of a shop that was started with `up --detach`, the newest lines last. Ctrl-C ends --follow, with the
+    /// code that a shell gives it (130).
+    #[command(after_help = "\
+Examples:
+  shopctl logs
+  shopctl logs api --level warn
+  shopctl logs worker-1 --follow --lines 0")]
+    Logs(LogsArgs),
 
     /// Private PostgreSQL and Redis without the shop
     #[command(
@@ -205,6 +224,27 @@ Examples:
   shopctl verify --repair --dry-run")]
     Verify(VerifyArgs),
 
+    /// Look everything over, and say what to do about what is wrong
+    ///
+    /// Asks both servers, and the apis and workers that run here: versions, migrations, durability, eviction, clocks,
+    /// secrets, the schedule, orders that nobody works on, room on the disk. A check is `ok`, `WARNING`, `FAILED`, or
+    /// `unknown` where the server does not tell or is away; each that is not ok names its fix. Leaves with 1 when
+    /// one has failed.
+    #[command(after_help = "\
+Examples:
+  shopctl doctor
+  shopctl doctor -o json | jq -r '.[] | select(.verdict != \"ok\")'")]
+    Doctor(ShopArgs),
+
+    /// The settings
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  shopctl config show"
+    )]
+    Config(ConfigCommand),
+
     /// Print the OpenAPI document of the API
     ///
     /// It is the one that a running api gives at /openapi.json.
@@ -223,6 +263,21 @@ Examples:
   shopctl schema
   shopctl schema | jq '.commands[\"jobs list\"]'")]
     Schema,
+
+    /// Print what a shell needs to complete commands and options
+    #[command(after_help = "\
+Examples:
+  source <(shopctl completions bash)
+  shopctl completions zsh > ~/.zfunc/_shopctl
+  shopctl completions fish > ~/.config/fish/completions/shopctl.fish")]
+    Completions(CompletionsArgs),
+
+    /// Print the manual, or write a page for each command
+    #[command(after_help = "\
+Examples:
+  shopctl man | man -l -
+  shopctl man /usr/local/share/man/man1")]
+    Man(ManArgs),
 }
 
 /// The forms in which most commands print.

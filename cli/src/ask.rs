@@ -46,8 +46,11 @@ fn is_yes(answer: &str) -> bool {
 
 fn answered(question: &str, next: &str, agrees: impl Fn(&str) -> bool) -> Result<Ending, Failure> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::new(Exit::Refused, format!("{question}\n  Nobody is there to answer; nothing was done"))
-            .next(next));
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("{}\n  Nobody is there to answer; nothing was done", question.trim_end()),
+        )
+        .next(next));
     }
     let mut stderr = io::stderr();
     write!(stderr, "{question}")?;

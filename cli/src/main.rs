@@ -10,6 +10,7 @@ mod exit;
 mod output;
 mod paging;
 mod schema;
+mod settings;
 mod shop;
 mod stack;
 
@@ -28,6 +29,7 @@ async fn main() -> ExitCode {
         Command::Up(args) => commands::up::run(&args).await,
         Command::Down(args) => commands::down::run(&args).await,
         Command::Status(args) => commands::status::run(&args).await,
+        Command::Logs(args) => commands::logs::run(&args).await,
         Command::Services(ServicesCommand::Run(args)) => commands::services::run(&args).await,
         Command::Migrate(command) => commands::migrate::run(command).await,
         Command::Admin(command) => commands::admin::run(command).await,
@@ -40,7 +42,11 @@ async fn main() -> ExitCode {
         Command::Payments(command) => commands::payments::run(command).await,
         Command::Workers(command) => commands::workers::run(command).await,
         Command::Verify(args) => commands::verify::run(&args).await,
+        Command::Doctor(args) => commands::doctor::run(&args).await,
+        Command::Config(command) => commands::config::run(command),
         Command::Openapi => commands::openapi::print(),
+        Command::Completions(args) => commands::docs::completions(&args),
+        Command::Man(args) => commands::docs::man(&args),
         Command::Schema => output::json(&schema::document()).map_err(Into::into),
     };
     result.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use shop_common::time::Timestamp;
 
@@ -90,6 +91,14 @@ fn render<const N: usize>(headers: [&str; N], rows: Vec<[String; N]>) -> String 
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n")
+}
+
+/// A bar that shows on stderr how far something is; off a terminal, and where nobody wants animation, it shows nothing.
+pub(crate) fn bar(template: &str) -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    // A template that cannot be read would be a mistake of ours; the usual one will do.
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
 }
 
 /// Whether what we print on stdout may be coloured: a terminal, and nobody

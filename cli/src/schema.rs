@@ -1,10 +1,13 @@
 //! The shapes of what commands print with `-o json`, as a JSON Schema: scripts lean on them, so a test holds the output against it.
 
 use serde_json::{Map, Value, json};
+use shop_common::config::Setting;
+use shop_common::doctor::Check;
 use shop_common::jobs::compare::Comparison;
 use shop_common::jobs::dead::DeadJob;
 use shop_common::jobs::ledger::JobRecord;
 use shop_common::jobs::workers::Worker;
+use shop_common::migrations::Migration;
 use shop_common::orders::Order;
 use shop_common::orders::record::{CustomersOrder, OrderRecord};
 use shop_common::payments::record::{Payment, PaymentRecord};
@@ -19,7 +22,7 @@ use crate::commands::admin::Credentials;
 use crate::commands::dead::Touched;
 use crate::commands::jobs::ShownJob;
 use crate::commands::keys::ShownKey;
-use crate::commands::migrate::Migration;
+use crate::commands::migrate::Step;
 use crate::commands::pause::PauseReport;
 use crate::commands::payments::Audited;
 use crate::commands::products::{DeletedProduct, ShownProduct};
@@ -27,11 +30,14 @@ use crate::commands::status::StatusReport;
 use crate::commands::stock::{Adjusted, ShownStock};
 use crate::commands::users::RevokedUser;
 use crate::commands::verify::Verified;
+use crate::stack::lines::Line;
 
 /// All of them: `commands` has the shape of each command, `components.schemas` what these refer to.
 pub(crate) fn document() -> Value {
     let mut shapes = Shapes::default();
     shapes.one::<StatusReport>("status");
+    shapes.list::<Line>("logs");
+    shapes.list::<Step>("migrate run");
     shapes.list::<Migration>("migrate status");
     shapes.one::<Credentials>("admin seed");
     shapes.one::<Credentials>("admin create");
@@ -69,6 +75,8 @@ pub(crate) fn document() -> Value {
     shapes.one::<Audited>("payments reconcile");
     shapes.list::<Worker>("workers list");
     shapes.one::<Verified>("verify");
+    shapes.list::<Check>("doctor");
+    shapes.list::<Setting>("config show");
     shapes.document()
 }
 

@@ -1,9 +1,10 @@
 //! The shop that a command works on: the servers of the environment, or those of the stack that runs here.
 
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use shop_common::config::{self, Settings};
+use shop_common::config::{self, ConfigError};
 use shop_common::db;
 use shop_common::id::JobId;
 use shop_common::jobs::queue::Queue;
@@ -13,14 +14,14 @@ use sqlx::PgPool;
 
 use crate::exit::{Exit, Failure};
 use crate::output;
+use crate::settings::{Here, refused};
 use crate::stack::databases::Urls;
-use crate::stack::state::find_running;
 
-/// Connections to a shop. They connect when they are first used.
+/// Connections to a shop. They connect when they are first used, and what a command does not use need not be set.
 pub(crate) struct Shop {
     pub(crate) pool: PgPool,
-    pub(crate) redis: Redis,
-    redis_settings: config::Redis,
+    redis: Result<config::Redis, ConfigError>,
+    connection: OnceLock<Redis>,
     /// How long a silent worker keeps its jobs.
     pub(crate) lease: Duration,
     /// How long an access token lives.
@@ -36,53 +37,59 @@ pub(crate) struct Shop {
 impl Shop {
     /// The shop that `DATABASE_URL` and `REDIS_URL` name, or else the one that runs in `dir`.
     pub(crate) fn find(dir: &Path) -> Result<Self, Failure> {
-        // A database that the environment names is not the stack's, whatever runs here.
-        let named = ["DATABASE_URL", "DATABASE_URL_FILE"]
-            .iter()
-            .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
-        let running = find_running(dir).filter(|_| !named);
-        // The gateway is the one that the workers were started with, unless the environment of this command names another.
-        let gateway_url = running.as_ref().and_then(|state| state.gateway_url.clone());
-        let urls = running.map(|state| Urls { database: state.database_url, redis: state.redis_url });
-        Self::open_with(urls.as_ref(), gateway_url).map_err(|failure| {
-            failure.next(format!(
-                "start a shop with `shopctl up`, or name the folder of one with --dir (here: {})",
-                dir.display()
-            ))
-        })
+        Self::open(&Here::find(dir)?)
     }
 
     /// The shop on those servers, where the environment names no others.
-    ///
-    /// A private stack is for development, and any other shop for production, unless `ROCKET_PROFILE` says otherwise.
-    pub(crate) fn open(private: Option<&Urls>) -> Result<Self, Failure> {
-        Self::open_with(private, None)
+    pub(crate) fn on(private: &Urls) -> Result<Self, Failure> {
+        Self::open(&Here::of(private)?)
     }
 
-    fn open_with(private: Option<&Urls>, gateway_url: Option<String>) -> Result<Self, Failure> {
-        let named = std::env::var_os("ROCKET_PROFILE").is_some();
-        let production = if named { config::is_production() } else { private.is_none() };
-        let fallback =
-            private.map(|urls| [("DATABASE_URL", urls.database.as_str()), ("REDIS_URL", urls.redis.as_str())]);
-        let (_, settings) = config::load_or(fallback.as_ref().map_or(&[], |urls| urls.as_slice()))
-            .map_err(|error| Failure::new(Exit::Refused, error))?;
-        let Settings { databases, mut gateway, worker, auth, .. } = settings;
-        gateway.url = gateway.url.or(gateway_url);
-        let (pool, redis) = (db::pool(&databases.pg)?, Redis::connect(&databases.redis)?);
-        let ledger = Ledger::of(&gateway);
-        let (redis_settings, lease, token_lifetime) = (databases.redis, worker.lease(), auth.token_lifetime());
-        let gateway_url = gateway.url;
-        Ok(Self { pool, redis, redis_settings, production, ledger, gateway_url, lease, token_lifetime })
+    fn open(here: &Here) -> Result<Self, Failure> {
+        let Here { figment, production, .. } = here;
+        let postgres: config::Postgres = config::section(figment, "databases.pg").map_err(refused)?;
+        let gateway: config::Gateway = config::section(figment, "gateway").map_err(refused)?;
+        let worker: config::Worker = config::section(figment, "worker").map_err(refused)?;
+        let auth: config::Auth = config::section(figment, "auth").map_err(refused)?;
+        Ok(Self {
+            pool: db::pool(&postgres)?,
+            redis: config::section(figment, "databases.redis"),
+            connection: OnceLock::new(),
+            lease: worker.lease(),
+            token_lifetime: auth.token_lifetime(),
+            production: *production,
+            ledger: Ledger::of(&gateway),
+            gateway_url: gateway.url,
+        })
+    }
+
+    /// Redis, for a command that needs it.
+    pub(crate) fn redis(&self) -> Result<Redis, Failure> {
+        if let Some(redis) = self.connection.get() {
+            return Ok(redis.clone());
+        }
+        let redis = Redis::connect(self.redis_settings()?)?;
+        Ok(self.connection.get_or_init(|| redis).clone())
+    }
+
+    fn redis_settings(&self) -> Result<&config::Redis, Failure> {
+        self.redis
+            .as_ref()
+            .map_err(|error| Failure::new(Exit::Refused, error).next("this command needs Redis: name it"))
     }
 
     /// Another connection to Redis, which hears what is published on the channels that it subscribes to.
     pub(crate) fn listen(&self, hear: impl Fn() + Send + Sync + 'static) -> Result<Redis, Failure> {
-        Ok(Redis::connect_listening(&self.redis_settings, move |_| hear())?)
+        Ok(Redis::connect_listening(self.redis_settings()?, move |_| hear())?)
     }
 
     /// Tells the workers of jobs that the table has for now. What Redis does not hear, they find by themselves.
     pub(crate) async fn enqueue(&self, jobs: &[JobId]) {
-        if let Err(error) = Queue::new(self.redis.clone()).enqueue(jobs).await {
+        let told = match self.redis() {
+            Ok(redis) => Queue::new(redis).enqueue(jobs).await.map_err(|error| error.to_string()),
+            Err(_) => Err("REDIS_URL is not set".to_owned()),
+        };
+        if let Err(error) = told {
             output::note(format!("Redis does not answer ({error}); the workers schedule the jobs when it does"));
         }
     }

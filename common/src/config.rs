@@ -3,61 +3,21 @@
 //! The file of the repository is compiled in as the defaults, so that a binary
 //! alone on a server knows every value and the file is their only list.
 
+mod keys;
+mod load;
+mod origin;
+
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use figment::providers::{Env, Format, Serialized, Toml};
-use figment::{Figment, Profile};
 use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+pub use self::keys::UnknownKey;
+pub use self::load::{ConfigError, check, figment, is_production, load, profile, section, with_stack};
+pub use self::origin::{MASK, Origin, Setting, Source, all, mask_url};
 use crate::money::Currency;
-
-const DEFAULTS: &str = include_str!("../../Rocket.toml");
-
-/// Secrets, which come from a variable or from the file that the variable with `_FILE` names.
-const SECRETS: [(&str, &str); 3] =
-    [("DATABASE_URL", "databases.pg.url"), ("REDIS_URL", "databases.redis.url"), ("JWT_SECRET", "auth.jwt_secret")];
-
-/// Switches that have a variable of their own.
-const SWITCHES: [(&str, &str); 2] = [("SHOP_LOG_FORMAT", "log.format"), ("SHOP_LOG", "log.filter")];
-
-/// Why the settings cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// A value is missing or of the wrong kind.
-    #[error("the settings cannot be read: {0}")]
-    Settings(Box<figment::Error>),
-    /// A setting without which nothing works has no value.
-    #[error("{variable} is not set; set it (or {variable}_FILE), for example to {example}")]
-    Missing {
-        /// The environment variable.
-        variable: &'static str,
-        /// What it could be.
-        example: &'static str,
-    },
-    /// `NAME_FILE` points to a file that cannot be read.
-    #[error("{variable} names {path:?}, which cannot be read")]
-    SecretFile {
-        /// The environment variable.
-        variable: String,
-        /// What it names.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// `SHOP_RATE_LIMITS` is neither `on` nor `off`.
-    #[error("SHOP_RATE_LIMITS is {0:?}; it takes `on` or `off`")]
-    RateLimitSwitch(String),
-}
-
-impl From<figment::Error> for ConfigError {
-    fn from(error: figment::Error) -> Self {
-        Self::Settings(Box::new(error))
-    }
-}
 
 /// Everything that can be set, of the profile in force.
 #[derive(Debug, Clone, Deserialize)]
@@ -308,92 +268,12 @@ pub struct Gateway {
     pub audit_refunds_at_most: u32,
 }
 
-/// The profile in force: `ROCKET_PROFILE`, or `production` when it is not set.
-pub fn profile() -> Profile {
-    Profile::from_env_or("ROCKET_PROFILE", "production")
-}
-
-/// Whether the profile in force is for production: every one but `development`.
-pub fn is_production() -> bool {
-    profile() != "development"
-}
-
-/// The settings as a figment: the file and the environment, merged.
-///
-/// # Errors
-/// When a file that an environment variable names cannot be read.
-pub fn figment() -> Result<Figment, ConfigError> {
-    let file = Env::var_or("ROCKET_CONFIG", "Rocket.toml");
-    let mut figment = Figment::new()
-        .merge(Toml::string(DEFAULTS).nested())
-        .merge(Toml::file(file).nested())
-        .merge(Env::prefixed("ROCKET_").ignore(&["PROFILE", "CONFIG"]).global());
-    for (variable, setting) in SECRETS {
-        if let Some(value) = variable_or_file(variable)? {
-            figment = figment.merge(Serialized::global(setting, value));
-        }
-    }
-    for (variable, setting) in SWITCHES {
-        if let Some(value) = std::env::var(variable).ok().filter(|value| !value.is_empty()) {
-            figment = figment.merge(Serialized::global(setting, value));
-        }
-    }
-    match std::env::var("SHOP_RATE_LIMITS").as_deref() {
-        Err(_) | Ok("") => {}
-        Ok("on") => figment = figment.merge(Serialized::global("rate_limits.enabled", true)),
-        Ok("off") => figment = figment.merge(Serialized::global("rate_limits.enabled", false)),
-        Ok(other) => return Err(ConfigError::RateLimitSwitch(other.to_owned())),
-    }
-    Ok(figment.select(profile()))
-}
-
-/// The settings of the profile in force, and the figment that they were read from.
-///
-/// # Errors
-/// When a value is missing or of the wrong kind; the message names it.
-pub fn load() -> Result<(Figment, Settings), ConfigError> {
-    load_or(&[])
-}
-
-/// The same, with values for variables that the environment does not set.
-///
-/// # Errors
-/// When a value is missing or of the wrong kind; the message names it.
-pub fn load_or(fallback: &[(&str, &str)]) -> Result<(Figment, Settings), ConfigError> {
-    let mut figment = figment()?;
-    for (variable, value) in fallback {
-        if let Some((_, setting)) = SECRETS.iter().find(|(known, _)| known == variable) {
-            figment = figment.join(Serialized::global(setting, value));
-        }
-    }
-    for (variable, setting, example) in [
-        ("DATABASE_URL", "databases.pg.url", "postgres://shop:password@127.0.0.1:5432/shop"),
-        ("REDIS_URL", "databases.redis.url", "redis://127.0.0.1:6379/0"),
-    ] {
-        if !figment.contains(setting) {
-            return Err(ConfigError::Missing { variable, example });
-        }
-    }
-    let settings = figment.extract()?;
-    Ok((figment, settings))
-}
-
-fn variable_or_file(name: &str) -> Result<Option<String>, ConfigError> {
-    if let Ok(value) = std::env::var(name) {
-        return Ok(Some(value).filter(|value| !value.is_empty()));
-    }
-    let variable = format!("{name}_FILE");
-    let Some(path) = std::env::var_os(&variable).map(PathBuf::from) else {
-        return Ok(None);
-    };
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(Some(text.trim_end().to_owned())),
-        Err(source) => Err(ConfigError::SecretFile { variable, path, source }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use figment::Figment;
+    use figment::providers::{Format, Serialized, Toml};
+
+    use super::load::DEFAULTS;
     use super::*;
 
     #[test]

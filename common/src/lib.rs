@@ -7,6 +7,7 @@
 pub mod chaos;
 pub mod config;
 pub mod db;
+pub mod doctor;
 pub mod events;
 pub mod files;
 #[cfg(any(test, fuzzing))]
@@ -15,6 +16,7 @@ pub mod group;
 pub mod health;
 pub mod id;
 pub mod jobs;
+pub mod migrations;
 pub mod money;
 pub mod orders;
 pub mod pagination;

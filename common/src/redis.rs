@@ -1,5 +1,6 @@
 //! Redis: one connection that comes back by itself, and the names of the keys.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use redis::{Client, IntoConnectionInfo, Msg, ProtocolVersion, PushInfo, RedisRes
 use secrecy::ExposeSecret;
 
 use crate::config;
+use crate::time::Timestamp;
 
 /// How long the manager waits between tries to connect again. Few and short: a
 /// caller would rather hear that Redis is away than wait for it.
@@ -74,13 +76,41 @@ impl Redis {
         redis::cmd("PING").query_async(&mut self.connection()).await
     }
 
+    /// What Redis says about itself in one section of `INFO`, by name.
+    ///
+    /// # Errors
+    /// When Redis is away, or does not tell everybody.
+    pub async fn info(&self, section: &str) -> RedisResult<BTreeMap<String, String>> {
+        let info: String = redis::cmd("INFO").arg(section).query_async(&mut self.connection()).await?;
+        let pairs = info.lines().filter_map(|line| line.split_once(':'));
+        Ok(pairs.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
+    }
+
+    /// One of its settings, if it has that.
+    ///
+    /// # Errors
+    /// When Redis is away, or does not tell everybody.
+    pub async fn setting(&self, name: &str) -> RedisResult<Option<String>> {
+        let mut found: BTreeMap<String, String> =
+            redis::cmd("CONFIG").arg("GET").arg(name).query_async(&mut self.connection()).await?;
+        Ok(found.remove(name))
+    }
+
+    /// What time it is there.
+    ///
+    /// # Errors
+    /// When Redis is away.
+    pub async fn time(&self) -> RedisResult<Timestamp> {
+        let (seconds, micros): (i64, u32) = redis::cmd("TIME").query_async(&mut self.connection()).await?;
+        Ok(Timestamp::from_timestamp(seconds, micros.saturating_mul(1_000)).unwrap_or_default())
+    }
+
     /// What Redis does when its memory is full, for example `noeviction`.
     ///
     /// # Errors
     /// When Redis is away.
     pub async fn eviction_policy(&self) -> RedisResult<Option<String>> {
-        let info: String = redis::cmd("INFO").arg("memory").query_async(&mut self.connection()).await?;
-        Ok(info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).map(|policy| policy.trim().to_owned()))
+        Ok(self.info("memory").await?.remove("maxmemory_policy"))
     }
 
     /// Hears what is published on a channel from now on, also after a reconnect.

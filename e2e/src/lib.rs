@@ -1,6 +1,7 @@
 //! A customer of the shop, for end-to-end tests: everything over HTTP, against the real programs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot be set up has failed")]
 
+pub mod console;
 pub mod document;
 
 use std::time::Duration;

@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use shop_e2e::{Caller, PASSWORD};
@@ -22,6 +23,10 @@ fn shopctl_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -
         .envs(variables.iter().copied())
         .output()
         .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 fn free_port() -> String {
@@ -65,9 +70,31 @@ async fn a_shop_comes_up_takes_an_order_goes_down_and_finds_its_data_again() {
     let order = placed.json["id"].as_str().unwrap();
     ada.order_becomes(order, "COMPLETED").await;
     assert_eq!(shopctl(folder, &["verify"]).status.code(), Some(0));
+    let examined = shopctl(folder, &["doctor", "-o", "json"]);
+    assert_eq!(examined.status.code(), Some(0), "{}", stdout(&examined));
+    let checks: Value = serde_json::from_slice(&examined.stdout).unwrap();
+    let healthy = |name: &str| checks.as_array().unwrap().iter().any(|it| it["name"] == name && it["verdict"] == "ok");
+    for name in ["durability", "redis persistence", "jwt secret", "schedule", "connections", "api-1", "worker-1"] {
+        assert!(healthy(name), "{name} in {checks:#}");
+    }
+    let settings = stdout(&shopctl(folder, &["config", "show"]));
+    assert!(settings.contains("the stack that runs here") && settings.contains("***"), "{settings}");
+    let following = Command::new(program("shopctl"))
+        .args(["logs", "worker", "--follow", "--lines", "1", "-o", "jsonl"])
+        .current_dir(folder)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
 
     assert_eq!(shopctl(folder, &["down"]).status.code(), Some(0));
     assert_eq!(shopctl(folder, &["status"]).status.code(), Some(3));
+    let followed = following.wait_with_output().unwrap();
+    assert_eq!(followed.status.code(), Some(0), "it ends with the shop");
+    let lines: Vec<Value> = stdout(&followed).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(!lines.is_empty() && lines.iter().all(|line| line["service"] == "worker-1"), "{lines:?}");
+    let log = stdout(&shopctl(folder, &["logs", "shop", "--lines", "1"]));
+    assert_eq!(log, "shop     │ stopping\n", "the log can be read when the shop has stopped");
+    assert_eq!(stdout(&shopctl(folder, &["logs", "api", "--level", "error"])), "");
     let gateway = r#"{url="http://127.0.0.1:9"}"#;
     up(&[("ROCKET_GATEWAY", gateway)]);
     let verified = shopctl(folder, &["verify"]);
@@ -78,6 +105,25 @@ async fn a_shop_comes_up_takes_an_order_goes_down_and_finds_its_data_again() {
     let ada = Caller::login(&url, "ada@example.com", PASSWORD).await;
     let kept = ada.get(&format!("/orders/{order}")).await;
     assert_eq!((kept.status, &kept.json["status"]), (200, &Value::from("COMPLETED")));
+}
+
+#[test]
+fn the_password_of_the_first_admin_of_a_production_shop_is_in_no_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let _down = Down(folder);
+    let production = [("ROCKET_PROFILE", "production")];
+
+    let up = shopctl_with(folder, &["up", "--detach", "--yes", "--empty", "--port", &free_port()], &production);
+
+    let said = String::from_utf8(up.stderr.clone()).unwrap();
+    assert_eq!(up.status.code(), Some(0), "{said}");
+    let file = folder.join(".shop/admin-password");
+    assert!(said.contains(&file.canonicalize().unwrap().display().to_string()), "{said}");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let password = std::fs::read_to_string(&file).unwrap();
+    let log = std::fs::read_to_string(folder.join(".shop/shop.log")).unwrap();
+    assert!(password.trim().len() >= 20 && !log.contains(password.trim()) && !said.contains(password.trim()));
 }
 
 #[test]

@@ -56,8 +56,13 @@ impl Environment {
     /// A command with this environment.
     pub fn command(&self, name: &str) -> Command {
         let mut command = Command::new(program(name));
-        command.envs(self.0.iter().map(|(name, value)| (name, value)));
+        self.set_on(&mut command);
         command
+    }
+
+    /// Gives any command this environment.
+    pub fn set_on(&self, command: &mut Command) {
+        command.envs(self.0.iter().map(|(name, value)| (name, value)));
     }
 
     /// Starts an api, and waits until it listens.

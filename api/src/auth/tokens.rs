@@ -3,11 +3,11 @@
 use chrono::{DateTime, Utc};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, Validation};
-use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use shop_common::config;
 use shop_common::id::{SessionId, UserId};
 use shop_common::time::Timestamp;
+use shop_common::users::secret::is_weak_key;
 use shop_common::users::sessions::Lifetimes;
 use shop_common::users::signing_keys::Kid;
 use shop_common::users::tickets::Holder;
@@ -15,11 +15,6 @@ use shop_common::users::{Identity, Role};
 
 use super::keys::Keys;
 use crate::error::ApiError;
-
-/// RFC 7518, 3.2: a key of the size of the hash or larger.
-const MIN_SECRET_BYTES: usize = 32;
-/// Fewer different bytes than this were typed, not drawn.
-const MIN_DIFFERENT_BYTES: usize = 10;
 
 /// Why tokens cannot be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -84,9 +79,7 @@ pub(crate) struct Signer<'t> {
 impl Tokens {
     pub(crate) fn new(settings: &config::Auth) -> Result<Self, TokenError> {
         let secret = settings.jwt_secret.as_ref().ok_or(TokenError::NoSecret)?;
-        let bytes = secret.expose_secret().as_bytes();
-        let different = bytes.iter().collect::<std::collections::HashSet<_>>().len();
-        if bytes.len() < MIN_SECRET_BYTES || different < MIN_DIFFERENT_BYTES {
+        if is_weak_key(secret) {
             return Err(TokenError::WeakSecret);
         }
         Ok(Self::with_keys(settings, Keys::new(secret.clone(), settings.token_lifetime())))

@@ -9,13 +9,14 @@ use super::{ConsentArgs, DirArgs, ShopArgs};
 pub(crate) enum MigrateCommand {
     /// Apply the migrations that are missing
     ///
-    /// Two at once are one: the second waits for the first. A database that is
-    /// migrated for the first time is marked with what it is for, development
-    /// or production.
+    /// Each in a transaction of its own. Two at once are one: the second waits
+    /// for the first. A database that is migrated for the first time is marked
+    /// with what it is for, development or production.
     #[command(after_help = "\
 Examples:
   shopctl migrate run
-  DATABASE_URL=postgres://… REDIS_URL=redis://… shopctl migrate run")]
+  shopctl migrate run --dry-run
+  DATABASE_URL=postgres://… shopctl migrate run")]
     Run(MigrateRunArgs),
 
     /// List the migrations and whether the database has them
@@ -45,7 +46,11 @@ Examples:
 #[derive(Debug, Args)]
 pub(crate) struct MigrateRunArgs {
     #[command(flatten)]
-    pub(crate) home: DirArgs,
+    pub(crate) shop: ShopArgs,
+
+    /// Only list what would be applied, with its statements in `-o json`; nothing is written and nothing is locked
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Options of `shopctl migrate new`.

@@ -7,8 +7,8 @@ use anyhow::Context;
 use nix::sys::signal::Signal;
 use tokio::process::{Child, Command};
 
-use super::next_steps;
 use super::preflight::Preflight;
+use super::{next_steps, up};
 use crate::args::stack::UpArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -26,11 +26,16 @@ pub(super) async fn run(args: &UpArgs) -> Result<(), Failure> {
     Preflight::check(args, &home).await?;
     drop(lock);
 
+    let password = home.admin_password();
+    let waited_before = password.exists();
     let asked = Asked::listen()?;
     let mut child = spawn(&home)?;
     let process = ProcessId::of(child.id().context("the shop ended at once")?);
     tokio::select! {
         state = ready(&home, process.pid) => {
+            if password.exists() && !waited_before {
+                output::note(up::password_waits(&password));
+            }
             Ok(output::data(next_steps::text(&state, &args.home.dir, true))?)
         }
         status = child.wait() => Err(not_started(&home, status?)),

@@ -65,7 +65,7 @@ async fn show(args: &JobsShowArgs) -> Result<(), Failure> {
     let (job, history) = ledger::find(&shop.pool, args.id).await.map_err(database)?.ok_or_else(|| {
         Failure::new(Exit::NotFound, format!("there is no job {}", args.id)).next("list them with `shopctl jobs list`")
     })?;
-    let schedule = match Queue::new(shop.redis).place_of(job.id, job.token.as_ref()).await {
+    let schedule = match Queue::new(shop.redis()?).place_of(job.id, job.token.as_ref()).await {
         Ok(place) => place.unwrap_or("nowhere"),
         Err(_) => "away",
     };

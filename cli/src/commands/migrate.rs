@@ -4,12 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use shop_common::db::{self, Ending, MIGRATOR};
+use shop_common::db::{self, Ending};
+use shop_common::migrations::{self, Migration, State};
+use sqlx::migrate::MigrateError;
 use sqlx::{Executor, PgPool};
 use utoipa::ToSchema;
 
-use crate::args::ShopArgs;
 use crate::args::migrate::{MigrateCommand, MigrateNewArgs, MigrateResetArgs, MigrateRunArgs};
+use crate::args::{Format, ShopArgs};
 use crate::ask;
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -28,42 +30,106 @@ pub(crate) async fn run(command: MigrateCommand) -> Result<(), Failure> {
     }
 }
 
-/// A migration and whether the database has it.
+/// A migration that is applied, or would be.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Migration {
+pub(crate) struct Step {
     version: i64,
     name: String,
-    applied: bool,
+    /// The size of its statements.
+    bytes: usize,
+    /// Its statements, where they are only shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sql: Option<&'static str>,
 }
 
-/// Applies what is missing. Two at once are one: the second waits and finds nothing to do.
+impl Step {
+    fn of(migration: &Migration, args: &MigrateRunArgs) -> Self {
+        let sql = migration.sql();
+        let shown = args.dry_run.then_some(sql);
+        Self { version: migration.version, name: migration.name.clone(), bytes: sql.len(), sql: shown }
+    }
+}
+
+/// Applies what is missing, or only says what that is.
 async fn migrate(args: &MigrateRunArgs) -> Result<(), Failure> {
-    let shop = Shop::find(&args.home.dir)?;
-    let missing = all(&shop.pool).await?.into_iter().filter(|migration| !migration.applied).count();
-    apply(&shop.pool, shop.production).await?;
-    output::note(match missing {
-        0 => "the schema is up to date".to_owned(),
-        n => format!("{n} migrations applied, the schema is up to date"),
+    let shop = Shop::find(&args.shop.home.dir)?;
+    let missing = if args.dry_run { missing(&shop.pool).await? } else { apply(&shop.pool, shop.production).await? };
+    let steps: Vec<Step> = missing.iter().map(|migration| Step::of(migration, args)).collect();
+    let row = |step: &Step| [format!("{:04}", step.version), step.name.clone(), step.bytes.to_string()];
+    if !(steps.is_empty() && args.shop.output == Format::Table) {
+        output::list(args.shop.output, &steps, ["VERSION", "NAME", "BYTES"], row)?;
+    }
+    output::note(match (steps.len(), args.dry_run) {
+        (0, _) => "the schema is up to date".to_owned(),
+        (n, true) => format!("{n} migrations would be applied; nothing was done"),
+        (n, false) => format!("{n} migrations applied, the schema is up to date"),
     });
     Ok(())
 }
 
-/// Brings the schema up to date and marks a fresh database with what it is for.
-pub(crate) async fn apply(pool: &PgPool, production: bool) -> Result<(), Failure> {
-    let mut connection = pool.acquire().await.map_err(database)?;
-    // The limits are for requests; a migration takes the time that it takes.
-    connection.execute("SET statement_timeout = 0").await.map_err(database)?;
-    let applied = MIGRATOR.run(&mut *connection).await;
-    connection.execute("RESET statement_timeout").await.map_err(database)?;
-    applied?;
-    db::mark_environment(pool, production).await.map_err(database)
+/// Brings the schema up to date and marks a fresh database with what it is for. On a terminal, a bar shows how far it is.
+pub(crate) async fn apply(pool: &PgPool, production: bool) -> Result<Vec<Migration>, Failure> {
+    let bar = output::bar("{pos} of {len} {wide_bar} {msg}");
+    let missing = all(pool).await?.iter().filter(|migration| migration.state == State::Missing).count();
+    bar.set_length(missing as u64);
+    let mut begun = 0;
+    let applied = migrations::run(pool, production, |migration| {
+        begun += 1;
+        bar.set_position(begun);
+        bar.set_message(format!("{:04} {}", migration.version, migration.name));
+    })
+    .await;
+    bar.finish_and_clear();
+    applied.map_err(failure)
+}
+
+/// What would be applied, asked in a transaction that cannot write.
+async fn missing(pool: &PgPool) -> Result<Vec<Migration>, Failure> {
+    let mut transaction = pool.begin_with("BEGIN READ ONLY").await.map_err(database)?;
+    let all = migrations::all(&mut transaction).await.map_err(database)?;
+    transaction.rollback().await.map_err(database)?;
+    match all.iter().find(|migration| matches!(migration.state, State::Changed | State::Failed)) {
+        Some(Migration { version, state: State::Changed, .. }) => Err(failure(MigrateError::VersionMismatch(*version))),
+        Some(Migration { version, .. }) => Err(failure(MigrateError::Dirty(*version))),
+        None => Ok(all.into_iter().filter(|migration| migration.state == State::Missing).collect()),
+    }
+}
+
+fn failure(error: MigrateError) -> Failure {
+    let conflict = |version: i64, what: &str, next: &str| {
+        Failure::new(Exit::Conflict, format!("migration {version:04} {what}; nothing was done")).next(next)
+    };
+    match error {
+        MigrateError::VersionMismatch(version) => conflict(
+            version,
+            "was edited after it was applied",
+            "bring back the file as it was applied; a change is a new migration (`shopctl migrate new`)",
+        ),
+        MigrateError::Dirty(version) => conflict(
+            version,
+            "began and did not come to its end",
+            "see what it has done, finish it or take it back by hand, and correct its row in _sqlx_migrations",
+        ),
+        MigrateError::Execute(error) => database(error),
+        MigrateError::ExecuteMigration(error, version) => {
+            Failure::new(Exit::Failed, format!("migration {version:04} was refused and taken back: {error}"))
+                .next("those before it stay; `shopctl migrate status` lists them")
+        }
+        error => error.into(),
+    }
 }
 
 /// Lists the migrations.
 async fn status(args: &ShopArgs) -> Result<(), Failure> {
     let migrations = all(&Shop::find(&args.home.dir)?.pool).await?;
     let row = |migration: &Migration| {
-        let state = if migration.applied { "applied" } else { "missing" };
+        let state = match migration.state {
+            State::Applied => "applied",
+            State::Missing => "missing",
+            State::Changed => "changed after it was applied",
+            State::Failed => "did not come to its end",
+            State::Newer => "applied, and newer than this program",
+        };
         [format!("{:04}", migration.version), migration.name.clone(), state.to_owned()]
     };
     output::list(args.output, &migrations, ["VERSION", "NAME", "STATE"], row)?;
@@ -71,22 +137,8 @@ async fn status(args: &ShopArgs) -> Result<(), Failure> {
 }
 
 async fn all(pool: &PgPool) -> Result<Vec<Migration>, Failure> {
-    let fresh: bool =
-        sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NULL").fetch_one(pool).await.map_err(database)?;
-    let applied: Vec<i64> = if fresh {
-        Vec::new()
-    } else {
-        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success")
-            .fetch_all(pool)
-            .await
-            .map_err(database)?
-    };
-    let migration = |migration: &sqlx::migrate::Migration| Migration {
-        version: migration.version,
-        name: migration.description.to_string(),
-        applied: applied.contains(&migration.version),
-    };
-    Ok(MIGRATOR.iter().map(migration).collect())
+    let mut connection = pool.acquire().await.map_err(database)?;
+    migrations::all(&mut connection).await.map_err(database)
 }
 
 /// Writes the next migration, empty but for its rules.

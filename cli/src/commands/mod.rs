@@ -1,11 +1,15 @@
 //! One module per command, and what several commands print.
 
 pub(crate) mod admin;
+pub(crate) mod config;
 pub(crate) mod dead;
 mod detach;
+pub(crate) mod docs;
+pub(crate) mod doctor;
 pub(crate) mod down;
 pub(crate) mod jobs;
 pub(crate) mod keys;
+pub(crate) mod logs;
 pub(crate) mod migrate;
 mod next_steps;
 pub(crate) mod openapi;

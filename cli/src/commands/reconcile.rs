@@ -13,7 +13,7 @@ use crate::shop::{Shop, database};
 pub(crate) async fn run(args: &JobsReconcileArgs) -> Result<(), Failure> {
     let shop = Shop::find(&args.shop.home.dir)?;
     let remedy = if args.fix { Remedy::Fix } else { Remedy::Report };
-    let queue = Queue::new(shop.redis);
+    let queue = Queue::new(shop.redis()?);
     let found = compare::compare(&shop.pool, &queue, shop.lease, remedy).await.map_err(|error| match error {
         ReconcileError::Database(error) => database(error),
         ReconcileError::Redis(error) => Failure::new(Exit::Away, format!("Redis does not answer: {error}"))

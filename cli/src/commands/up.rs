@@ -1,10 +1,13 @@
 //! `shopctl up`: the whole shop in one terminal.
 
+use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::time::Instant;
 
 use futures::future::try_join_all;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use shop_common::seed::{self, SeededAdmin};
+use shop_common::users::Email;
 
 use super::preflight::Preflight;
 use super::{detach, migrate, next_steps};
@@ -15,13 +18,13 @@ use crate::shop::Shop as OpenShop;
 use crate::stack::databases::{Databases, Urls};
 use crate::stack::home::Home;
 use crate::stack::log::Log;
-use crate::stack::ports;
 use crate::stack::probe;
 use crate::stack::process::ProcessId;
 use crate::stack::programs::{Environment, Program};
 use crate::stack::signals::Asked;
 use crate::stack::state::{Board, ServiceState, StackState};
 use crate::stack::supervisor::Supervisor;
+use crate::stack::{files, ports};
 
 /// Runs the shop until it is asked to stop, or leaves it in the background.
 pub(crate) async fn run(args: &UpArgs) -> Result<(), Failure> {
@@ -40,7 +43,7 @@ pub(crate) async fn run(args: &UpArgs) -> Result<(), Failure> {
     let board = Board::new(home.path(), shop.state())?;
     let supervisor = Supervisor::new(Log::stdout(), asked.clone(), board.recorder());
     let opened = tokio::select! {
-        opened = shop.open(args, &supervisor, &board, begun) => opened,
+        opened = shop.open(args, &home, &supervisor, &board, begun) => opened,
         () = asked.to_stop() => Ok(()),
     };
     if opened.is_ok() {
@@ -86,11 +89,18 @@ impl Shop {
     }
 
     /// Starts everything in order and says what to try once it answers.
-    async fn open(&self, args: &UpArgs, supervisor: &Supervisor, board: &Board, begun: Instant) -> Result<(), Failure> {
+    async fn open(
+        &self,
+        args: &UpArgs,
+        home: &Home,
+        supervisor: &Supervisor,
+        board: &Board,
+        begun: Instant,
+    ) -> Result<(), Failure> {
         supervisor.log().say("starting PostgreSQL and Redis");
         self.databases.reach_given().await?;
         self.databases.open(supervisor).await?;
-        let prepared = prepare(self.databases.urls(), args.empty).await?;
+        let prepared = prepare(home, self.databases.urls(), args.empty).await?;
         supervisor.log().say("starting apis and workers");
         // Somebody may have come first meanwhile, and would answer for ours.
         self.programs.iter().try_for_each(|program| ports::check_free(program.port))?;
@@ -124,15 +134,34 @@ pub(crate) struct Prepared {
 /// Makes the servers ready for apis and workers: brings the schema up to date,
 /// makes the first admin, and unless the shop shall be `empty`, a small
 /// catalogue. Does nothing where that was done before.
-async fn prepare(urls: &Urls, empty: bool) -> Result<Prepared, Failure> {
-    let shop = OpenShop::open(Some(urls))?;
+async fn prepare(home: &Home, urls: &Urls, empty: bool) -> Result<Prepared, Failure> {
+    let shop = OpenShop::on(urls)?;
     migrate::apply(&shop.pool, shop.production).await?;
     if let SeededAdmin::Created { email, password } = seed::admin(&shop.pool, shop.production).await?
         && shop.production
     {
-        output::note(format!("admin {}, password {} (shown this once)", email.as_str(), password.expose_secret()));
+        hand_over(home, &email, &password)?;
     }
     let sample = if empty { None } else { seed::catalogue(&shop.pool).await? };
     shop.pool.close().await;
     Ok(Prepared { sample_product: sample.map(|product| product.to_string()), gateway_url: shop.gateway_url })
+}
+
+/// Gives the password of the first admin of a production shop to a person, and to no log: on the terminal, or else in a file
+/// that only its owner may read.
+fn hand_over(home: &Home, email: &Email, password: &SecretString) -> Result<(), Failure> {
+    let (email, password) = (email.as_str(), password.expose_secret());
+    if io::stderr().is_terminal() {
+        output::note(format!("admin {email}, password {password} (shown this once)"));
+        return Ok(());
+    }
+    let path = home.admin_password();
+    files::write_private(&path, format!("{password}\n").as_bytes())?;
+    output::note(password_waits(&path));
+    Ok(())
+}
+
+/// What to do with the file that holds the password of the first admin.
+pub(super) fn password_waits(path: &Path) -> String {
+    format!("the password of the first admin is in {}: keep it, and remove the file", path.display())
 }

@@ -16,6 +16,9 @@ use crate::output;
 /// Where data go when the servers' account cannot reach the shop's own folder.
 const ELSEWHERE: &str = "/var/lib/shopctl";
 
+/// The file of the key that signs access tokens.
+const JWT_SECRET: &str = "jwt-secret";
+
 /// Everybody may pass through, only the owner may look: what is inside is 0700.
 const PASSAGE: u32 = 0o711;
 
@@ -48,7 +51,12 @@ impl Home {
 
     /// The log of a shop that runs in the background.
     pub(crate) fn log(&self) -> PathBuf {
-        self.path.join("shop.log")
+        log_in(&self.path)
+    }
+
+    /// Where the password of the first admin waits for whoever started a production shop away from a terminal.
+    pub(crate) fn admin_password(&self) -> PathBuf {
+        self.path.join("admin-password")
     }
 
     /// Makes sure that one shop at most runs here, for as long as the returned
@@ -80,7 +88,7 @@ impl Home {
     /// The key that signs access tokens: made once, so that they stay valid
     /// over a restart.
     pub(crate) fn jwt_secret(&self) -> anyhow::Result<String> {
-        let path = self.path.join("jwt-secret");
+        let path = self.path.join(JWT_SECRET);
         let read_or_make = || {
             if let Some(secret) = files::read_if_there(&path)? {
                 return Ok(secret.trim().to_owned());
@@ -125,6 +133,16 @@ impl Home {
         ));
         Ok(real)
     }
+}
+
+/// The log of a shop that runs in the background in this folder.
+pub(crate) fn log_in(dir: &Path) -> PathBuf {
+    dir.join("shop.log")
+}
+
+/// The key that signs the access tokens of the shop in this folder, if it has made one.
+pub(crate) fn known_jwt_secret(dir: &Path) -> Option<String> {
+    files::read_if_there(&dir.join(JWT_SECRET)).ok().flatten().map(|secret| secret.trim().to_owned())
 }
 
 /// A folder that is gone when it is dropped, and that `account` can reach.

@@ -13,6 +13,7 @@ pub(crate) mod files;
 pub(crate) mod home;
 pub(crate) mod install;
 mod keeper;
+pub(crate) mod lines;
 pub(crate) mod log;
 pub(crate) mod ports;
 mod postgres;

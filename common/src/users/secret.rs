@@ -1,5 +1,7 @@
 //! Secrets that the shop hands out: random texts of which only digests are kept.
 
+use std::collections::HashSet;
+
 use rand::RngCore;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -25,6 +27,19 @@ impl Secret {
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
+}
+
+/// RFC 7518, 3.2: a key of the size of the hash or larger.
+const MIN_KEY_BYTES: usize = 32;
+
+/// Fewer different bytes than this were typed, not drawn.
+const MIN_DIFFERENT_BYTES: usize = 10;
+
+/// Whether a key is too short, or too plain, to sign tokens with. No api starts with such a one.
+pub fn is_weak_key(secret: &SecretString) -> bool {
+    let bytes = secret.expose_secret().as_bytes();
+    let different = bytes.iter().collect::<HashSet<_>>().len();
+    bytes.len() < MIN_KEY_BYTES || different < MIN_DIFFERENT_BYTES
 }
 
 /// What somebody shows for one.

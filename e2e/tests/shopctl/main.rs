@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod next_steps;
+mod doctor;
+mod migrations;
 mod operators;
 mod orders;
 mod payments;
@@ -9,3 +11,4 @@ mod products;
 mod run;
 mod stock;
 mod users;
+mod terminal;
