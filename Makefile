@@ -4,7 +4,7 @@ SHELL := /bin/sh
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SHOPCTL := $(TARGET)/debug/shopctl
 
-.PHONY: up test check build clients openapi postman contract fuzz chaos chaos-proof chaos-programs model coverage bench-live bench-lists snapshots
+.PHONY: up test check build clients openapi postman alerts contract fuzz chaos chaos-proof chaos-programs model coverage bench-live bench-lists snapshots
 
 ## Run the whole shop on port 3000, in the foreground. Missing servers are installed.
 up: build
@@ -73,6 +73,12 @@ postman:
 	node e2e/clients/postman.mjs > docs/postman.json.new
 	mv docs/postman.json.new docs/postman.json
 
+## Check the alerts, and run their tests.
+alerts:
+	e2e/promtool/install.sh
+	PATH="$$PATH:$(CURDIR)/e2e/promtool/bin"; promtool check rules deploy/prometheus/alerts.yml && \
+		promtool check config deploy/prometheus/prometheus.yml && promtool test rules deploy/prometheus/alerts_test.yml
+
 ## Hold the API against its document for long: `make contract EXAMPLES=5000 SEED=7`. See e2e/contract/README.md.
 contract: build clients
 	SHOP_CONTRACT_EXAMPLES=$(or $(EXAMPLES),1000) SHOP_CONTRACT_SEED=$(or $(SEED),1) \
@@ -86,10 +92,11 @@ snapshots: build
 build:
 	cargo build --workspace --bins --examples --locked
 
-# What the tests of clients need besides: Node, Chromium, websocat, schemathesis.
+# What the tests of clients need besides: Node, Chromium, websocat, schemathesis, promtool.
 clients:
 	e2e/clients/install.sh
 	e2e/contract/install.sh
+	e2e/promtool/install.sh
 
 # The api and the worker with failpoints and planted bugs, under names of their own.
 chaos-programs:

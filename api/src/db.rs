@@ -74,7 +74,7 @@ pub(crate) enum RedisError {
 
 #[rocket::async_trait]
 impl Pool for RedisHandle {
-    type Connection = redis::aio::ConnectionManager;
+    type Connection = shop_common::redis::Connection;
     type Error = RedisError;
 
     async fn init(figment: &Figment) -> Result<Self, Self::Error> {

@@ -3,6 +3,8 @@
 //! The body is `application/problem+json` (RFC 9457). Clients decide by `code`;
 //! `detail` is for people and may change.
 
+pub(crate) mod counted;
+
 use rocket::Request;
 use rocket::http::{ContentType, Header, Status};
 use rocket::response::{self, Responder, Response};
@@ -287,6 +289,7 @@ impl From<EditError> for ApiError {
 
 impl<'r> Responder<'r, 'static> for ApiError {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        self.count();
         let id = RequestId::of(request);
         if let Self::Internal(cause) = &self {
             tracing::error!(request_id = id.as_str(), cause, "a request failed");
@@ -338,16 +341,20 @@ mod tests {
             .collect()
     }
 
-    #[test]
-    fn every_code_is_in_the_document_with_its_status_and_no_other_is() {
+    /// What the document says.
+    pub(super) fn documented() -> BTreeSet<(String, String)> {
         let (_, errors) = DOCUMENT.split_once("## Errors").unwrap();
         let (errors, _) = errors.split_once("\n## ").unwrap();
-        let documented: BTreeSet<(String, String)> = errors
+        errors
             .lines()
             .filter_map(|line| line.strip_prefix("| ")?.split_once(" | `"))
             .map(|(status, rest)| (status.to_owned(), rest.split('`').next().unwrap().to_owned()))
-            .collect();
+            .collect()
+    }
 
+    #[test]
+    fn every_code_is_in_the_document_with_its_status_and_no_other_is() {
+        let documented = documented();
         let codes = codes();
         assert!(codes.contains(&("404".to_owned(), "not_found".to_owned())) && codes.len() > 30, "{codes:?}");
         assert_eq!(codes.difference(&documented).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "undocumented");

@@ -186,11 +186,14 @@ impl<'r, T: Serialize> Responder<'r, 'static> for Etagged<T> {
                     .header_adjoin(Header::new("Vary", "Authorization")),
             };
             // What cannot be read names nothing: the answer is sent, which is never wrong.
-            if let Ok(Some(tags)) = Tags::of(request, "If-None-Match")
-                && tags.name(&tag)
-            {
-                // Rocket sends the length of a body with a 304, and no body.
-                return response.status(Status::NotModified).sized_body(bytes.len(), Cursor::new(bytes)).ok();
+            if let Ok(Some(tags)) = Tags::of(request, "If-None-Match") {
+                let known = tags.name(&tag);
+                let result = if known { "not_modified" } else { "modified" };
+                metrics::counter!("shop_conditional_requests_total", "result" => result).increment(1);
+                if known {
+                    // Rocket sends the length of a body with a 304, and no body.
+                    return response.status(Status::NotModified).sized_body(bytes.len(), Cursor::new(bytes)).ok();
+                }
             }
         }
         response.header(ContentType::JSON).sized_body(bytes.len(), Cursor::new(bytes)).ok()

@@ -1,9 +1,11 @@
 //! How many requests are answered at the same time: what is more is turned away at once, not piled up.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rocket::fairing::{Fairing, Info, Kind};
 use rocket::{Data, Request, Response};
+use shop_common::metrics::Exporter;
 
 use crate::catchers;
 use crate::error::ApiError;
@@ -13,7 +15,7 @@ const LET_THROUGH: [&str; 5] = ["/livez", "/readyz", "/metrics", "/ws", "/socket
 
 /// Counts the requests that have come and are not answered.
 pub(crate) struct InFlight {
-    now: AtomicUsize,
+    now: Arc<AtomicUsize>,
     most: usize,
 }
 
@@ -21,8 +23,14 @@ pub(crate) struct InFlight {
 struct Counted(bool);
 
 impl InFlight {
-    pub(crate) fn new(most: usize) -> Self {
-        Self { now: AtomicUsize::new(0), most }
+    pub(crate) fn new(most: usize, metrics: &Exporter) -> Self {
+        let now = Arc::<AtomicUsize>::default();
+        let seen = Arc::clone(&now);
+        metrics.look(move || {
+            metrics::gauge!("http_requests_in_flight").set(seen.load(Ordering::Relaxed) as f64);
+            metrics::gauge!("http_requests_in_flight_limit").set(most as f64);
+        });
+        Self { now, most }
     }
 }
 

@@ -27,18 +27,19 @@ mod rate_limit;
 mod realtime;
 mod refunds;
 mod requests;
+mod route_metrics;
 mod security_headers;
 mod stock;
 
 use std::time::Duration;
 
-use metrics_exporter_prometheus::PrometheusHandle;
 use rocket::error::ErrorKind;
 use rocket::fairing::AdHoc;
 use rocket::figment::Figment;
 use rocket::{Build, Rocket, Route, catchers, routes};
 use rocket_db_pools::Database;
 use shop_common::config::{self, Settings};
+use shop_common::metrics::Exporter;
 use shop_common::orders::place::Placement;
 use shop_common::{files, seed};
 
@@ -79,9 +80,11 @@ enum BootError {
 ///
 /// # Errors
 /// When the secret that signs tokens is missing or weak, the URL of Redis cannot be read, or threads cannot be started.
-fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Result<Rocket<Build>, BootError> {
+fn rocket(figment: Figment, settings: Settings, metrics: Exporter) -> Result<Rocket<Build>, BootError> {
     let tokens = Tokens::new(&settings.auth)?;
+    error::counted::begin();
     let hasher = Hasher::new(&settings.auth).map_err(BootError::Threads)?;
+    hasher.show(&metrics);
     let limits = RateLimits::new(&settings.rate_limits, &settings.databases.redis)?;
     let relay = realtime::relay::fairing(settings.databases.redis.clone());
     let origins = Origins::new(&settings.live.origins);
@@ -96,7 +99,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
         .manage(limits)
         .manage(TrustedProxies(settings.requests.trusted_proxies.clone()))
         .manage(BodyTime(Duration::from_millis(settings.requests.body_ms)))
-        .manage(metrics)
+        .manage(metrics.clone())
         .manage(products::Searches::default())
         .manage(openapi::page::Page::new())
         .manage(hub)
@@ -104,12 +107,12 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
         .manage(sessions.clone())
         .manage(origins.clone())
         .manage(TicketTime(Duration::from_secs(settings.live.ticket_seconds)))
-        .attach(requests::Requests)
+        .attach(requests::Requests::default())
         .attach(security_headers::shield(&origins))
         .attach(Cors(origins))
         .attach(rate_limit::Fields)
         .attach(HeaderLimit)
-        .attach(InFlight::new(settings.requests.in_flight))
+        .attach(InFlight::new(settings.requests.in_flight, &metrics))
         .attach(Db::init())
         .attach(RedisDb::init())
         .attach(AdHoc::try_on_ignite("Placement", move |rocket| open_placement(rocket, settings)))
@@ -122,6 +125,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> Re
         .attach(sessions::goodbye(sessions))
         .attach(requests::announcement())
         .attach(health::eviction_warning())
+        .attach(health::watch(metrics))
         .mount("/", url_map())
         .mount(door::PATH, door::routes())
         .register("/", catchers![catchers::problem]))
@@ -166,7 +170,7 @@ fn url_map() -> Vec<Route> {
 ///
 /// # Errors
 /// When the server cannot be built or started.
-pub async fn run(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> anyhow::Result<()> {
+pub async fn run(figment: Figment, settings: Settings, metrics: Exporter) -> anyhow::Result<()> {
     files::allow_many();
     match rocket(figment, settings, metrics)?.launch().await {
         Ok(rocket) => {
@@ -196,7 +200,19 @@ async fn open_placement(rocket: Rocket<Build>, settings: Settings) -> Result<Roc
         &settings.placement,
         orders::render,
     );
+    if let Some(metrics) = rocket.state::<Exporter>() {
+        show_waiting(metrics, placement.clone());
+    }
     Ok(rocket.manage(placement))
+}
+
+/// Has the queue of orders looked at whenever somebody reads the metrics.
+fn show_waiting(metrics: &Exporter, placement: Placement) {
+    metrics.look(move || {
+        let (waiting, most) = placement.waiting();
+        metrics::gauge!("shop_placement_waiting_orders").set(waiting as f64);
+        metrics::gauge!("shop_placement_waiting_orders_limit").set(most as f64);
+    });
 }
 
 /// What all sockets share.

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use shop_common::metrics::{Daemon, Exporter};
 use shop_common::{config, telemetry};
 
 /// With glibc's, the 19 MiB of each password hash leave holes that nothing fits into
@@ -23,6 +24,6 @@ async fn main() -> ExitCode {
 async fn run() -> anyhow::Result<()> {
     let (figment, settings) = config::load()?;
     telemetry::init_logs(&settings.log)?;
-    let metrics = telemetry::init_metrics()?;
+    let metrics = Exporter::install(Daemon::Api)?;
     shop_api::run(figment, settings, metrics).await
 }

@@ -1,14 +1,16 @@
 //! What holds for every request: its id, its log line, its count.
 
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use rocket::fairing::{AdHoc, Fairing, Info, Kind};
 use rocket::http::Header;
 use rocket::request::{FromRequest, Outcome};
-use rocket::{Data, Request, Response};
+use rocket::{Build, Data, Request, Response, Rocket, fairing};
 use uuid::Uuid;
 
 use crate::client_address::ClientAddress;
+use crate::route_metrics::RouteMetrics;
 
 /// The name by which a request is found in the logs of the api and the worker:
 /// the client's `X-Request-Id` if it is a plain token, else one of our own.
@@ -43,12 +45,21 @@ impl<'r> FromRequest<'r> for RequestId {
 }
 
 /// Logs and counts each request when it has been answered.
-pub(crate) struct Requests;
+#[derive(Default)]
+pub(crate) struct Requests {
+    /// The counters of all routes, from when those are mounted.
+    counted: OnceLock<RouteMetrics>,
+}
 
 #[rocket::async_trait]
 impl Fairing for Requests {
     fn info(&self) -> Info {
-        Info { name: "Requests", kind: Kind::Request | Kind::Response }
+        Info { name: "Requests", kind: Kind::Ignite | Kind::Request | Kind::Response }
+    }
+
+    async fn on_ignite(&self, rocket: Rocket<Build>) -> fairing::Result {
+        self.counted.get_or_init(|| RouteMetrics::new(rocket.routes()));
+        Ok(rocket)
     }
 
     async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
@@ -70,9 +81,9 @@ impl Fairing for Requests {
             us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             "request"
         );
-        metrics::counter!("http_requests_total", "method" => method, "route" => route.clone(), "status" => status.to_string())
-            .increment(1);
-        metrics::histogram!("http_request_duration_seconds", "route" => route).record(elapsed);
+        if let Some(counted) = self.counted.get() {
+            counted.count(request, status, elapsed);
+        }
         response.set_header(Header::new("X-Request-Id", id.to_owned()));
     }
 }

@@ -53,31 +53,21 @@ pub fn pool(settings: &config::Postgres) -> Result<PgPool, sqlx::Error> {
         .connect_lazy_with(options))
 }
 
-/// Whether the schema is the one this program was built for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SchemaState {
-    /// At least as new as this program.
-    Current,
-    /// Migrations are missing.
-    Behind,
-}
-
-/// Asks how new the schema is.
+/// The versions of the migrations that this program was built for and that the database has not: none when its schema
+/// is at least as new.
 ///
 /// # Errors
 /// When PostgreSQL cannot be asked.
-pub async fn schema_state(pool: &PgPool) -> Result<SchemaState, sqlx::Error> {
-    let newest = MIGRATOR.iter().map(|migration| migration.version).max();
-    let applied: Result<Option<i64>, sqlx::Error> =
-        sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success").fetch_one(pool).await;
-    match applied {
-        Ok(applied) if applied >= newest => Ok(SchemaState::Current),
-        Ok(_) => Ok(SchemaState::Behind),
-        Err(error) if error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("42P01")) => {
-            Ok(SchemaState::Behind)
-        }
-        Err(error) => Err(error),
-    }
+pub async fn missing_migrations(pool: &PgPool) -> Result<Vec<i64>, sqlx::Error> {
+    let applied: Result<Vec<i64>, sqlx::Error> =
+        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(pool).await;
+    let applied = match applied {
+        Ok(applied) => applied,
+        // There is no such table yet.
+        Err(error) if error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("42P01")) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    Ok(MIGRATOR.iter().map(|migration| migration.version).filter(|version| !applied.contains(version)).collect())
 }
 
 /// Whether a database was marked as one for development when it was migrated first. One that is no

@@ -120,6 +120,8 @@ fn taken(kind: &str, version: i16, payload: Value) -> TakenJob {
         claims: 1,
         retries: 0,
         age_seconds: 0.0,
+        lateness_seconds: 0.0,
+        taken_over: false,
         give_up: None,
         request_id: None,
     }

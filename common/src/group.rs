@@ -99,6 +99,12 @@ impl<T: Send + 'static, R: Send + 'static> Grouper<T, R> {
         Self { sender }
     }
 
+    /// How many members wait for the next group, and how many may.
+    pub fn waiting(&self) -> (usize, usize) {
+        let most = self.sender.max_capacity();
+        (most - self.sender.capacity(), most)
+    }
+
     /// Hands in a member and waits for its answer.
     ///
     /// # Errors

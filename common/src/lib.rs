@@ -16,6 +16,7 @@ pub mod group;
 pub mod health;
 pub mod id;
 pub mod jobs;
+pub mod metrics;
 pub mod migrations;
 pub mod money;
 pub mod orders;

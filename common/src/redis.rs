@@ -1,13 +1,16 @@
 //! Redis: one connection that comes back by itself, and the names of the keys.
 
+mod connection;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, IntoConnectionInfo, Msg, ProtocolVersion, PushInfo, RedisResult};
+use redis::{Client, IntoConnectionInfo, Msg, ProtocolVersion, PushInfo, PushKind, RedisResult};
 use secrecy::ExposeSecret;
 
+pub use self::connection::Connection;
 use crate::config;
 use crate::time::Timestamp;
 
@@ -28,7 +31,7 @@ impl Redis {
     /// # Errors
     /// When the URL cannot be read.
     pub fn connect(settings: &config::Redis) -> RedisResult<Self> {
-        Self::build(settings, manager_config(settings))
+        Self::build(settings, manager_config(settings, |_| {}))
     }
 
     /// A handle that also hears what is published on the channels that it [subscribes](Self::subscribe) to.
@@ -40,14 +43,12 @@ impl Redis {
         settings: &config::Redis,
         hear: impl Fn(&[u8]) + Send + Sync + 'static,
     ) -> RedisResult<Self> {
-        let on_push = move |push: PushInfo| -> Result<(), std::convert::Infallible> {
+        let config = manager_config(settings, move |push| {
             if let Some(message) = Msg::from_push_info(push) {
                 hear(message.get_payload_bytes());
             }
-            Ok(())
-        };
-        let config = manager_config(settings).set_push_sender(on_push).set_automatic_resubscription();
-        Self::build(settings, config)
+        });
+        Self::build(settings, config.set_automatic_resubscription())
     }
 
     fn build(settings: &config::Redis, config: ConnectionManagerConfig) -> RedisResult<Self> {
@@ -59,8 +60,8 @@ impl Redis {
     }
 
     /// The connection, to send commands on.
-    pub fn connection(&self) -> ConnectionManager {
-        self.connection.clone()
+    pub fn connection(&self) -> Connection {
+        Connection::new(self.connection.clone())
     }
 
     /// The key of that name. All keys of a shop are in one slot of a cluster, so that scripts may touch several.
@@ -118,13 +119,25 @@ impl Redis {
     /// # Errors
     /// When Redis is away; try again.
     pub async fn subscribe(&self, channel: &str) -> RedisResult<()> {
-        self.connection().subscribe(self.key(channel)).await
+        self.connection.clone().subscribe(self.key(channel)).await
     }
 }
 
-fn manager_config(settings: &config::Redis) -> ConnectionManagerConfig {
+/// How a connection behaves; `hear` gets what Redis sends without being asked, and must not block.
+fn manager_config(
+    settings: &config::Redis,
+    hear: impl Fn(PushInfo) + Send + Sync + 'static,
+) -> ConnectionManagerConfig {
     let timeout = Duration::from_millis(settings.timeout_ms);
+    let on_push = move |push: PushInfo| -> Result<(), std::convert::Infallible> {
+        if push.kind == PushKind::Disconnection {
+            metrics::counter!("shop_redis_disconnects_total").increment(1);
+        }
+        hear(push);
+        Ok(())
+    };
     ConnectionManagerConfig::new()
+        .set_push_sender(on_push)
         .set_connection_timeout(Some(timeout))
         .set_response_timeout(Some(timeout))
         .set_number_of_retries(1)

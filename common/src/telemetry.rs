@@ -1,13 +1,10 @@
-//! Logs and metrics of a daemon.
+//! Logs of a daemon.
 
-use std::time::Duration;
-
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 
-/// Why logs or metrics cannot be set up.
+/// Why logs cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The filter is not in the syntax of `EnvFilter`.
@@ -19,9 +16,6 @@ pub enum TelemetryError {
     /// Something else takes the lines of the `log` crate already.
     #[error("logging is set up already: {0}")]
     LogTwice(#[from] tracing_log::log::SetLoggerError),
-    /// The recorder cannot be installed.
-    #[error("metrics cannot be set up: {0}")]
-    Metrics(#[from] BuildError),
 }
 
 /// Sends logs to stdout, as JSON or for people. Libraries that use the `log` crate speak from warnings up.
@@ -50,25 +44,4 @@ pub fn init_logs(settings: &Log) -> Result<(), TelemetryError> {
         .ignore_crate("shop_worker")
         .init()?;
     Ok(())
-}
-
-/// How often what was counted is added up; until then every single observation is kept.
-const UPKEEP: Duration = Duration::from_secs(5);
-
-/// Starts to count (in a tokio runtime), and gives what renders the counts for Prometheus.
-///
-/// # Errors
-/// When metrics are set up already.
-pub fn init_metrics() -> Result<PrometheusHandle, TelemetryError> {
-    const SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
-    let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?;
-    let handle = builder.install_recorder()?;
-    let upkeep = handle.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(UPKEEP).await;
-            upkeep.run_upkeep();
-        }
-    });
-    Ok(handle)
 }

@@ -52,7 +52,7 @@ async fn all_apis_count_together_and_say_in_every_answer_what_is_left(pool: PgPo
     let bob = Caller::customer(&one.url, "bob").await;
     assert_eq!(bob.post("/orders", json!({})).await.status, 400, "users are told apart, also at one address");
     let metrics = Caller::nobody(&one.url).get("/metrics").await.text;
-    assert!(metrics.contains(r#"shop_rate_limited_total{group="writes"} 2"#), "{metrics}");
+    assert!(metrics.contains(r#"shop_rate_limit_decisions_total{group="writes",outcome="refused"} 2"#), "{metrics}");
     assert!(metrics.contains("shop_rate_limits_local 0"), "{metrics}");
 }
 

@@ -1,6 +1,7 @@
 //! The shop's real programs, started for a test and gone with it.
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -74,6 +75,13 @@ impl Environment {
     /// Starts a worker, and waits until it claims.
     pub fn worker(&self) -> Process {
         self.start("shop-worker", "shop-worker claims").0
+    }
+
+    /// The same, with the URL at which it says how it is.
+    pub fn worker_with_health(&self) -> (Process, String) {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let process = self.clone().with("ROCKET_PORT", &port.to_string()).worker();
+        (process, format!("http://127.0.0.1:{port}"))
     }
 
     fn start(&self, name: &str, ready: &str) -> (Process, u64) {

@@ -1,16 +1,35 @@
 //! How the worker is: the only HTTP that it speaks.
 
-use metrics_exporter_prometheus::PrometheusHandle;
+use std::sync::Arc;
+
 use rocket::figment::Figment;
 use rocket::http::{ContentType, Status};
 use rocket::serde::json::Json;
 use rocket::{Build, Rocket, State, get, routes};
-use shop_common::health::{self, Readiness};
+use shop_common::health::{self, Heartbeat, Own, Readiness};
+use shop_common::metrics::Exporter;
 use shop_common::redis::Redis;
-use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use crate::runner::Runner;
+
+/// What a worker knows of itself.
+pub(crate) fn own(runner: &Runner, draining: &CancellationToken) -> Own {
+    let heartbeat = Heartbeat::new(runner.heard().age(), runner.lease());
+    Own { draining: draining.is_cancelled(), heartbeat: Some(heartbeat) }
+}
+
+/// Cancelled when the worker is told to stop.
+pub(crate) struct Draining(pub(crate) CancellationToken);
 
 /// The health server. The daemon hears the signals itself, so Rocket does not.
-pub(crate) fn server(figment: Figment, pool: PgPool, redis: Redis, metrics: PrometheusHandle) -> Rocket<Build> {
+pub(crate) fn server(
+    figment: Figment,
+    runner: Arc<Runner>,
+    redis: Redis,
+    draining: Draining,
+    metrics: Exporter,
+) -> Rocket<Build> {
     let figment = Figment::from(rocket::Config::default())
         .merge(figment)
         .merge(("workers", 1))
@@ -18,7 +37,8 @@ pub(crate) fn server(figment: Figment, pool: PgPool, redis: Redis, metrics: Prom
         .merge(("shutdown.signals", Vec::<String>::new()))
         .merge(("shutdown.grace", 0))
         .merge(("shutdown.mercy", 0));
-    rocket::custom(figment).manage(pool).manage(redis).manage(metrics).mount("/", routes![live, ready, render])
+    let rocket = rocket::custom(figment).manage(runner).manage(redis).manage(draining).manage(metrics);
+    rocket.mount("/", routes![live, ready, render])
 }
 
 #[get("/livez")]
@@ -27,13 +47,17 @@ fn live() -> &'static str {
 }
 
 #[get("/readyz")]
-async fn ready(pool: &State<PgPool>, redis: &State<Redis>) -> (Status, Json<Readiness>) {
-    let readiness = health::check(pool, redis).await;
+async fn ready(
+    runner: &State<Arc<Runner>>,
+    redis: &State<Redis>,
+    draining: &State<Draining>,
+) -> (Status, Json<Readiness>) {
+    let readiness = health::check(runner.pool(), redis, own(runner, &draining.0)).await;
     let status = if readiness.can_serve() { Status::Ok } else { Status::ServiceUnavailable };
     (status, Json(readiness))
 }
 
 #[get("/metrics")]
-fn render(metrics: &State<PrometheusHandle>) -> (ContentType, String) {
+fn render(metrics: &State<Exporter>) -> (ContentType, String) {
     (ContentType::new("text", "plain").with_params([("version", "0.0.4"), ("charset", "utf-8")]), metrics.render())
 }

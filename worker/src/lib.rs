@@ -3,7 +3,9 @@
 //! Any number of workers may run, and any of them may die at any instant: what one had
 //! in hand, another takes up when its heartbeat is a lease old.
 
+mod backlog;
 mod health;
+pub mod heard;
 pub mod in_hand;
 pub mod payments;
 pub mod runner;
@@ -13,17 +15,19 @@ pub mod upkeep;
 use std::sync::Arc;
 
 use anyhow::Context;
-use metrics_exporter_prometheus::PrometheusHandle;
 use rocket::figment::Figment;
 use shop_common::config::{self, Settings};
 use shop_common::db;
+use shop_common::metrics::{Exporter, servers};
 use shop_common::redis::Redis;
 use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::health::Draining;
 use crate::payments::audit::Auditor;
 use crate::payments::gateway::PaymentGateway;
+use crate::payments::measured::MeasuredGateway;
 use crate::payments::remote::RemoteGateway;
 use crate::payments::simulated::SimulatedGateway;
 use crate::runner::Runner;
@@ -41,25 +45,29 @@ fn gateway(settings: &config::Gateway, pool: &PgPool) -> anyhow::Result<Arc<dyn 
 ///
 /// # Errors
 /// When a server's or the gateway's URL cannot be read, or the port for health and metrics is taken.
-pub async fn run(figment: Figment, settings: Settings, metrics: PrometheusHandle) -> anyhow::Result<()> {
+pub async fn run(figment: Figment, settings: Settings, metrics: Exporter) -> anyhow::Result<()> {
     let pool = db::pool(&settings.databases.pg).context("DATABASE_URL")?;
     let wake = Arc::new(Notify::new());
     let heard = Arc::clone(&wake);
     let redis =
         Redis::connect_listening(&settings.databases.redis, move |_| heard.notify_one()).context("REDIS_URL")?;
-    let gateway = gateway(&settings.gateway, &pool).context("gateway.url")?;
+    let gateway = Arc::new(MeasuredGateway::new(gateway(&settings.gateway, &pool).context("gateway.url")?));
     let runner = Arc::new(Runner::new(pool.clone(), redis.clone(), gateway, &settings));
+    servers::show_pool(&metrics, &pool);
+    show_in_hand(&metrics, &runner, settings.worker.concurrency);
+    let (soft, hard) = (CancellationToken::new(), CancellationToken::new());
     // ROCKET_PORT moves any program; the file's `port` is the api's, and a worker has one of its own.
     let figment =
         if std::env::var_os("ROCKET_PORT").is_some() { figment } else { figment.merge(("port", settings.worker.port)) };
-    let health = health::server(figment, pool.clone(), redis.clone(), metrics).ignite().await?;
+    let draining = Draining(soft.clone());
+    let health = health::server(figment, Arc::clone(&runner), redis.clone(), draining, metrics).ignite().await?;
     let port = health.config().port;
     let stop_health = health.shutdown();
     let health =
         tokio::spawn(async move { health.launch().await.map(drop).map_err(|error| anyhow::anyhow!("{error}")) });
 
     shop_common::health::warn_of_eviction(&redis).await;
-    let (soft, hard) = (CancellationToken::new(), CancellationToken::new());
+    let watching = tokio::spawn(watch(Arc::clone(&runner), redis.clone(), soft.clone(), hard.clone()));
     let upkeep = Arc::new(Upkeep::new(Arc::clone(&runner), redis, &settings.live, hard.clone()));
     let (alive, runs) = (Arc::clone(&upkeep), Arc::clone(&runner));
     let stop = soft.clone();
@@ -88,7 +96,27 @@ pub async fn run(figment: Figment, settings: Settings, metrics: PrometheusHandle
     hard.cancel();
     auditing.await.context("the auditor panicked")?;
     upkeep.await.context("the upkeep loop panicked")?;
+    watching.await.context("what is watched for the metrics panicked")?;
     stop_health.notify();
     pool.close().await;
     died
+}
+
+/// Has what is in hand looked at whenever somebody reads the metrics.
+fn show_in_hand(metrics: &Exporter, runner: &Arc<Runner>, most: usize) {
+    let runner = Arc::clone(runner);
+    metrics.look(move || {
+        metrics::gauge!("shop_worker_jobs_in_hand").set(runner.in_hand().len() as f64);
+        metrics::gauge!("shop_worker_jobs_in_hand_limit").set(most as f64);
+    });
+}
+
+/// Looks at the servers and the jobs for the metrics, until told to stop.
+async fn watch(runner: Arc<Runner>, redis: Redis, draining: CancellationToken, stop: CancellationToken) {
+    let own = || health::own(&runner, &draining);
+    tokio::select! {
+        () = servers::watch(runner.pool().clone(), redis, own) => {}
+        () = backlog::watch(Arc::clone(&runner)) => {}
+        () = stop.cancelled() => {}
+    }
 }

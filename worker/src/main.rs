@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use shop_common::metrics::{Daemon, Exporter};
 use shop_common::{config, telemetry};
 
 #[tokio::main]
@@ -18,6 +19,6 @@ async fn main() -> ExitCode {
 async fn run() -> anyhow::Result<()> {
     let (figment, settings) = config::load()?;
     telemetry::init_logs(&settings.log)?;
-    let metrics = telemetry::init_metrics()?;
+    let metrics = Exporter::install(Daemon::Worker)?;
     shop_worker::run(figment, settings, metrics).await
 }

@@ -18,7 +18,7 @@ use shop_common::id::BootId;
 use shop_common::jobs::ledger::GivenBack;
 use shop_common::jobs::queue::{Lease, Queue};
 use shop_common::jobs::retry::Backoff;
-use shop_common::jobs::{Task, Token, ledger, pause};
+use shop_common::jobs::{ChargePayment, Task, Token, ledger, pause};
 use shop_common::orders::claim::{self, Claim};
 use shop_common::orders::settle::{self, Settled, Settlement};
 use shop_common::payments::next::Policy;
@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use crate::heard::Heard;
 use crate::in_hand::InHand;
 use crate::payments::gateway::PaymentGateway;
 use crate::payments::handler::{self, Limits};
@@ -54,6 +55,7 @@ pub struct Runner {
     claims: AtomicU64,
     paused: AtomicBool,
     in_hand: InHand,
+    heard: Heard,
     places: Arc<Semaphore>,
     handlers: TaskTracker,
     abandon: CancellationToken,
@@ -113,6 +115,7 @@ impl Runner {
             claims: AtomicU64::new(1),
             paused: AtomicBool::new(false),
             in_hand: InHand::default(),
+            heard: Heard::default(),
             places: Arc::new(Semaphore::new(settings.worker.concurrency.max(1))),
             handlers: TaskTracker::new(),
             abandon: CancellationToken::new(),
@@ -135,6 +138,11 @@ impl Runner {
     /// What it has in hand.
     pub fn in_hand(&self) -> &InHand {
         &self.in_hand
+    }
+
+    /// When its heartbeat was heard.
+    pub fn heard(&self) -> &Heard {
+        &self.heard
     }
 
     /// The database it works on.
@@ -164,6 +172,7 @@ impl Runner {
     /// When PostgreSQL is away; then it stays as it was.
     pub async fn look_for_pause(&self) -> Result<(), sqlx::Error> {
         let pause = pause::current(&self.pool).await?;
+        metrics::gauge!("shop_jobs_paused").set(u8::from(pause.is_some()));
         match (self.paused.swap(pause.is_some(), Ordering::Relaxed), pause) {
             (false, Some(pause)) => {
                 tracing::info!(reason = pause.reason.as_deref().unwrap_or(""), since = %pause.paused_at, "claiming is paused");
@@ -287,6 +296,7 @@ impl Runner {
             None => {
                 // A newer version's job, perhaps: a worker of that version may do it.
                 tracing::warn!(kind = claim.job.kind, version = claim.job.version, "not a job for this worker");
+                count_attempt("other", "not_known", None);
                 self.put_back(&claim, GivenBack::Undone).await;
             }
         }
@@ -297,10 +307,10 @@ impl Runner {
         let attempt = handler::attempt(&*self.gateway, &claim, self.limits);
         let Ok(outcome) = AssertUnwindSafe(attempt).catch_unwind().await else {
             tracing::error!(crashes = claim.job.crashes() + 1, "the handler panicked");
+            count_attempt(ChargePayment::KIND, CRASHED, Some(started));
             return self.put_back(&claim, GivenBack::Crashed).await;
         };
         let elapsed = started.elapsed();
-        metrics::histogram!("shop_gateway_duration_seconds", "outcome" => outcome.name()).record(elapsed);
         let settlement = Settlement {
             lease: claim.lease.clone(),
             key: claim.key.clone(),
@@ -308,9 +318,11 @@ impl Runner {
             jitter: rand::random_range(0.0..1.0),
         };
         let Some(settled) = hand_in(&self.settlements, &settlement).await else {
+            count_attempt(ChargePayment::KIND, CRASHED, Some(started));
             return self.put_back(&claim, GivenBack::Crashed).await;
         };
         self.in_hand.drop(std::slice::from_ref(&claim.lease));
+        count_attempt(ChargePayment::KIND, settlement.outcome.name(), Some(started));
         tracing::info!(
             claim = claim.job.claims,
             outcome = settlement.outcome.name(),
@@ -352,6 +364,7 @@ impl Runner {
             return;
         }
         tracing::warn!(jobs = leases.len(), "releasing jobs that did not end in time");
+        metrics::counter!("shop_jobs_abandoned_total").increment(leases.len() as u64);
         if let Err(error) = ledger::release(&self.pool, &leases, Duration::ZERO, GivenBack::Undone).await {
             tracing::warn!(%error, "cannot release jobs, they come back when the heartbeat has run out");
         }
@@ -360,6 +373,17 @@ impl Runner {
             tracing::warn!(%error, "cannot schedule released jobs, the reconciler will");
         }
         self.in_hand.drop(&leases);
+    }
+}
+
+/// The outcome of an attempt whose handler died, or whose settlement the database refuses.
+const CRASHED: &str = "crashed";
+
+/// Counts an attempt, and how long it took from its start to here.
+fn count_attempt(kind: &'static str, outcome: &'static str, started: Option<Instant>) {
+    metrics::counter!("shop_job_attempts_total", "kind" => kind, "outcome" => outcome).increment(1);
+    if let Some(started) = started {
+        metrics::histogram!("shop_job_attempt_duration_seconds", "kind" => kind).record(started.elapsed());
     }
 }
 

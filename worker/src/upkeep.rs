@@ -9,7 +9,7 @@ use shop_common::orders::idempotency;
 use shop_common::redis::Redis;
 use shop_common::users::{sessions, tickets};
 use shop_common::{config, db, events};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::runner::Runner;
@@ -86,10 +86,13 @@ impl Upkeep {
     /// When PostgreSQL is away.
     pub async fn beat(&self) -> Result<(), sqlx::Error> {
         let (pool, boot, lease) = (self.runner.pool(), self.runner.boot(), self.runner.lease());
+        let sent = Instant::now();
         workers::beat(pool, boot, &self.host, self.runner.in_hand().len()).await?;
+        self.runner.heard().note(sent);
         let lost = ledger::disown(pool, boot, &self.runner.in_hand().leases(), lease / 3).await?;
         if lost > 0 {
             tracing::warn!(jobs = lost, "gave back jobs whose claim got lost");
+            metrics::counter!("shop_jobs_disowned_total").increment(lost);
         }
         workers::forget_silent(pool, lease).await?;
         if let Err(error) = self.runner.queue().extend(&self.runner.in_hand().leases(), lease).await {
@@ -109,13 +112,19 @@ impl Upkeep {
             let (pool, queue, lease) = (self.runner.pool(), self.runner.queue(), self.runner.lease());
             match queue.reap().await {
                 Ok(0) => {}
-                Ok(jobs) => tracing::warn!(jobs, "leases had run out, their jobs are due again"),
+                Ok(jobs) => {
+                    tracing::warn!(jobs, "leases had run out, their jobs are due again");
+                    metrics::counter!("shop_jobs_reaped_total").increment(jobs as u64);
+                }
                 Err(error) => tracing::warn!(%error, "cannot reap"),
             }
             let (pool, queue) = (pool.clone(), queue.clone());
             match db::bounded(async move { reconcile::reconcile(&pool, &queue, lease).await }).await {
                 Some(Ok(0)) => {}
-                Some(Ok(jobs)) => tracing::warn!(jobs, "the schedule had lost jobs, they are due again"),
+                Some(Ok(jobs)) => {
+                    tracing::warn!(jobs, "the schedule had lost jobs, they are due again");
+                    metrics::counter!("shop_jobs_reconciled_total").increment(jobs as u64);
+                }
                 Some(Err(error)) => tracing::warn!(%error, "cannot reconcile"),
                 None => tracing::warn!("cannot reconcile: a server does not answer"),
             }

@@ -2,11 +2,14 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use shop_common::config;
+use shop_common::metrics::Exporter;
 use tokio::sync::oneshot;
 
 use crate::error::ApiError;
@@ -24,7 +27,11 @@ const NICE: i32 = 10;
 /// The threads are the hasher's own, and always the same. On tokio's blocking pool each
 /// hash may run on another thread, and the allocator keeps 19 MiB for every one of them. And they give way to all
 /// others (on Linux), so that guessing passwords does not keep anybody from looking at products.
-pub(crate) struct Hasher(SyncSender<Work>);
+pub(crate) struct Hasher {
+    work: SyncSender<Work>,
+    /// How many wait for a thread.
+    waiting: Arc<AtomicUsize>,
+}
 
 impl Hasher {
     /// Starts the threads; they end with the hasher.
@@ -35,7 +42,15 @@ impl Hasher {
             let receiver = Arc::clone(&receiver);
             thread::Builder::new().name(format!("hash-{number}")).spawn(move || serve(&receiver))?;
         }
-        Ok(Self(sender))
+        Ok(Self { work: sender, waiting: Arc::default() })
+    }
+
+    /// Has the queue looked at whenever somebody reads the metrics.
+    pub(crate) fn show(&self, metrics: &Exporter) {
+        let waiting = Arc::clone(&self.waiting);
+        metrics.look(move || {
+            metrics::gauge!("shop_password_hash_queue_length").set(waiting.load(Ordering::Relaxed) as f64);
+        });
     }
 
     /// Runs work on a thread for hashing. A client that hangs up does not stop it.
@@ -44,14 +59,22 @@ impl Hasher {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ApiError> {
         let (answer, answered) = oneshot::channel();
+        let waiting = Arc::clone(&self.waiting);
         let work = Box::new(move || {
-            metrics::counter!("shop_hashings_total").increment(1);
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            let begun = Instant::now();
+            let done = work();
+            metrics::histogram!("shop_password_hash_duration_seconds").record(begun.elapsed());
             // Nobody may be waiting any more.
-            let _ = answer.send(work());
+            let _ = answer.send(done);
         });
-        self.0.try_send(work).map_err(|error| match error {
-            TrySendError::Full(_) => ApiError::Overloaded,
-            TrySendError::Disconnected(_) => ApiError::Internal("no thread hashes".to_owned()),
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.work.try_send(work).map_err(|error| {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            match error {
+                TrySendError::Full(_) => ApiError::Overloaded,
+                TrySendError::Disconnected(_) => ApiError::Internal("no thread hashes".to_owned()),
+            }
         })?;
         answered.await.map_err(|_| ApiError::Internal("hashing panicked".to_owned()))
     }

@@ -152,6 +152,8 @@ pub(crate) async fn login(
     let known_to_all = config::is_production() && seed::is_development_password(&password);
     let verified = hasher.run(move || password::verify(&password, hash.as_deref())).await?;
     let matches = !known_to_all && !matches!(verified, Verified::No);
+    let outcome = if user.is_some() && matches { "succeeded" } else { "wrong_credentials" };
+    metrics::counter!("shop_logins_total", "outcome" => outcome).increment(1);
     let user = user.filter(|_| matches).ok_or(ApiError::WrongCredentials)?;
     if let Verified::Outdated(new) = verified
         && let Err(error) = queries::rehash(db.pool(), user.identity.id, &user.password_hash, &new).await

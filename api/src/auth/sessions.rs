@@ -97,15 +97,22 @@ pub(crate) async fn refresh(
     let signer = tokens.signer()?;
     let (pool, lifetimes) = (db.pool().clone(), *tokens.lifetimes());
     let refreshed = db::bounded(async move { sessions::refresh(&pool, &refresh_token.into(), &lifetimes).await });
+    let counter = |outcome| metrics::counter!("shop_token_refreshes_total", "outcome" => outcome);
     match refreshed.await.ok_or(ApiError::OutcomeUnknown)? {
-        Ok((identity, session)) => Access::to(&identity, &session, &signer),
+        Ok((identity, session)) => {
+            counter("refreshed").increment(1);
+            Access::to(&identity, &session, &signer)
+        }
         Err(RefreshError::Reused { session, user }) => {
             tracing::warn!(%session, %user, "a refresh token was used twice, its session has ended");
-            metrics::counter!("shop_refresh_tokens_reused_total").increment(1);
+            counter("reused").increment(1);
             revocations.note_session(user, session);
             Err(ApiError::RefreshTokenReused)
         }
-        Err(RefreshError::Invalid) => Err(ApiError::RefreshTokenInvalid),
+        Err(RefreshError::Invalid) => {
+            counter("invalid").increment(1);
+            Err(ApiError::RefreshTokenInvalid)
+        }
         Err(RefreshError::Database(error)) => Err(error.into()),
         Err(RefreshError::Unknown(_)) => Err(ApiError::OutcomeUnknown),
     }

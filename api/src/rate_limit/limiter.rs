@@ -3,6 +3,7 @@
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::{DefaultKeyedRateLimiter, RateLimiter};
+use metrics::Counter;
 use tokio::time::Instant;
 
 use super::lease::Leases;
@@ -25,17 +26,23 @@ pub(crate) struct Limiter {
     leases: Option<Leases>,
     /// Counts while Redis is away, and begins anew each time.
     local: DefaultKeyedRateLimiter<String, StateInformationMiddleware>,
+    admitted: Counter,
+    refused: Counter,
 }
 
 impl Limiter {
     pub(super) fn new(policy: &'static str, quota: Quota, counting: Counting) -> Self {
         let burst = quota.burst();
+        let counter =
+            |outcome| metrics::counter!("shop_rate_limit_decisions_total", "group" => policy, "outcome" => outcome);
         let local = governor::Quota::with_period(quota.interval()).unwrap_or(governor::Quota::per_minute(burst));
         Self {
             policy,
             quota,
             leases: (counting == Counting::InChunks).then(|| Leases::new(quota)),
             local: RateLimiter::keyed(local.allow_burst(burst)).with_middleware(),
+            admitted: counter("admitted"),
+            refused: counter("refused"),
         }
     }
 
@@ -64,6 +71,11 @@ impl Limiter {
             }),
         };
         said.unwrap_or_else(|| self.check_locally(client))
+    }
+
+    /// Counts what was decided on a request.
+    pub(super) fn decided(&self, verdict: Verdict) {
+        if verdict.admitted { self.admitted.increment(1) } else { self.refused.increment(1) }
     }
 
     /// Counts one request of a client in this process only.

@@ -19,7 +19,7 @@ use shop_common::users::Email;
 use super::fields::Reports;
 use super::quota::Verdict;
 use super::shared::Taken;
-use super::{Group, Limited, Limiters, Login, RateLimits, refused};
+use super::{Group, Limited, Limiters, Login, RateLimits};
 use crate::catchers::Refused;
 use crate::client_address::ClientAddress;
 use crate::error::ApiError;
@@ -55,9 +55,10 @@ impl<G> Logins<'_, G> {
     pub(crate) async fn attempt(&self, email: &str) -> Result<(), ApiError> {
         let Some(limiters) = &self.limiters else { return Ok(()) };
         let verdict = limiters.check_account(&Account::new(email, self.address)).await;
-        let policy = limiters.login_account.policy();
-        self.reports.add(policy, limiters.login_account.quota(), verdict);
-        if verdict.admitted { Ok(()) } else { Err(refused(policy, verdict)) }
+        let limiter = &limiters.login_account;
+        limiter.decided(verdict);
+        self.reports.add(limiter.policy(), limiter.quota(), verdict);
+        if verdict.admitted { Ok(()) } else { Err(ApiError::RateLimited(verdict.seconds())) }
     }
 
     /// From now on the address is known for the account.

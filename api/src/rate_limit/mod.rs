@@ -29,7 +29,6 @@ pub(crate) use self::fields::Fields;
 use self::fields::Reports;
 use self::limiter::{Counting, Limiter};
 pub(crate) use self::login::Logins;
-use self::quota::Verdict;
 use self::shared::Shared;
 use crate::auth::guard::Caller;
 use crate::catchers::{Refused, refuse};
@@ -101,17 +100,12 @@ impl RateLimits {
         let Some(limiters) = &self.0 else { return Ok(()) };
         let limiter = G::limiter(limiters);
         let verdict = limiter.check(&limiters.shared, client).await;
+        limiter.decided(verdict);
         if let Some(reports) = reports {
             reports.add(limiter.policy(), limiter.quota(), verdict);
         }
-        if verdict.admitted { Ok(()) } else { Err(refused(limiter.policy(), verdict)) }
+        if verdict.admitted { Ok(()) } else { Err(ApiError::RateLimited(verdict.seconds())) }
     }
-}
-
-/// Counts a refusal, and gives what the client is answered.
-fn refused(policy: &'static str, verdict: Verdict) -> ApiError {
-    metrics::counter!("shop_rate_limited_total", "group" => policy).increment(1);
-    ApiError::RateLimited(verdict.seconds())
 }
 
 /// A group of routes that share a limit.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
+use metrics::{Counter, Gauge};
 use shop_common::orders::news::{self, News};
 use shop_common::users::tickets::Holder;
 use shop_common::{config, events};
@@ -21,6 +22,15 @@ pub(super) const PAGE: u32 = 20;
 const READ_LIMIT: Duration = Duration::from_secs(10);
 /// How long to wait before the table is read again after PostgreSQL did not answer.
 const READ_AGAIN: Duration = Duration::from_secs(1);
+
+/// How a socket is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SocketKind {
+    /// `/ws`.
+    WebSocket,
+    /// Each namespace of Socket.IO.
+    SocketIo,
+}
 
 /// What all feeds of a process share.
 #[derive(Clone)]
@@ -46,6 +56,14 @@ pub(super) struct Feed {
     lost: bool,
     /// When the token expires.
     pub(super) expires: Instant,
+    counted: Counted,
+}
+
+/// A socket that is open, as it is counted.
+struct Counted {
+    open: Gauge,
+    events: Counter,
+    resyncs: Counter,
 }
 
 /// What a socket sends.
@@ -70,7 +88,7 @@ impl Live {
     }
 
     /// Opens the feed of who holds the token, after `since` or from now on, when it is its turn.
-    pub(super) async fn open(&self, holder: Holder, since: Option<i64>) -> Result<Feed, ApiError> {
+    pub(super) async fn open(&self, kind: SocketKind, holder: Holder, since: Option<i64>) -> Result<Feed, ApiError> {
         self.turnstile.pass().await?;
         let seat = self.hub.join(holder.user_id).map_err(ApiError::TooManySockets)?;
         let last = async { events::last_number(&mut *self.pool.acquire().await?, holder.user_id).await };
@@ -86,19 +104,57 @@ impl Live {
             look: Some(Instant::now()),
             lost: since.is_some_and(|since| since > last),
             expires: Instant::now() + lifetime,
+            counted: Counted::new(kind),
         })
     }
 }
 
 /// Counts that a socket ended, by the reason.
-pub(super) fn count_end(reason: &'static str) {
-    metrics::counter!("shop_live_sockets_ended_total", "reason" => reason).increment(1);
+pub(super) fn count_end(kind: SocketKind, reason: &'static str) {
+    metrics::counter!("shop_live_sockets_ended_total", "kind" => kind.as_str(), "reason" => reason).increment(1);
+}
+
+impl SocketKind {
+    /// As metrics have it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::WebSocket => "websocket",
+            Self::SocketIo => "socket_io",
+        }
+    }
+}
+
+impl Counted {
+    fn new(kind: SocketKind) -> Self {
+        let kind = kind.as_str();
+        metrics::counter!("shop_live_sockets_opened_total", "kind" => kind).increment(1);
+        let messages = |message| metrics::counter!("shop_live_messages_total", "kind" => kind, "message" => message);
+        let open = metrics::gauge!("shop_live_sockets", "kind" => kind);
+        open.increment(1);
+        Self { open, events: messages("event"), resyncs: messages("resync") }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.open.decrement(1);
+    }
 }
 
 impl Feed {
     /// How long a reader may take for one message before it is dropped.
     pub(super) fn slow_reader(&self) -> Duration {
         self.live.slow_reader
+    }
+
+    /// Counts an event that the client has taken.
+    pub(super) fn event_taken(&self) {
+        self.counted.events.increment(1);
+    }
+
+    /// Counts that the client was told to start afresh.
+    pub(super) fn resync_taken(&self) {
+        self.counted.resyncs.increment(1);
     }
 
     /// Whether the token still counts.

@@ -10,9 +10,6 @@ use tokio::sync::{Notify, broadcast};
 /// News that wait for a socket. One that has not taken them when there are more reads the table.
 const WAITING: usize = 8;
 
-/// The gauge of sockets that are open.
-const SOCKETS: &str = "shop_live_sockets";
-
 /// What a socket hears.
 #[derive(Debug, Clone)]
 pub(crate) enum Signal {
@@ -74,7 +71,6 @@ impl Hub {
             return Err(most);
         }
         channel.sockets += 1;
-        metrics::gauge!(SOCKETS).increment(1);
         Ok(Seat { hub: self.clone(), user, signals: channel.sender.subscribe() })
     }
 
@@ -177,7 +173,6 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        metrics::gauge!(SOCKETS).decrement(1);
         let users = &mut *self.hub.lock();
         let Some(channel) = users.channels.get_mut(&self.user) else { return };
         channel.sockets -= 1;

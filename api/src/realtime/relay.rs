@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{TimeDelta, Utc};
 use rocket::Shutdown;
 use rocket::fairing::AdHoc;
 use shop_common::events::{self, NEWS};
@@ -135,6 +135,10 @@ async fn read(live: &Live, connection: &mut PgConnection, positions: &[(UserId, 
     // Who has a whole page may have more.
     let full = news.chunk_by(|a, b| a.user == b.user).filter(|page| page.len() == PAGE as usize);
     let again: Vec<_> = full.map(|page| page[0].user).collect();
+    let (now, lag) = (Utc::now(), metrics::histogram!("shop_live_relay_lag_seconds"));
+    for news in &news {
+        lag.record((now - news.at).to_std().unwrap_or_default());
+    }
     live.hub.hand_out(news);
     live.hub.note(again);
     Ok(())

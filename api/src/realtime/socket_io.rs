@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::door::{MAX_MESSAGE_BYTES, PATH, Server};
-use super::feed::{Feed, Live, Revoked, Told, count_end};
+use super::feed::{Feed, Live, Revoked, SocketKind, Told, count_end};
 use crate::auth::guard::{Caller, bearer};
 use crate::auth::tokens::Tokens;
 use crate::error::ApiError;
@@ -93,6 +93,7 @@ fn namespace(io: &SocketIo, path: &'static str, kind: EventKind, shared: &Shared
                 Err(error) => Err(error),
             };
             let feed = feed.map_err(|error| {
+                error.count();
                 if let ApiError::Internal(cause) = &error {
                     tracing::error!(cause, "a socket could not be opened");
                 }
@@ -129,7 +130,7 @@ impl Shared {
             let problem = "it must be a whole number, 0 or more".to_owned();
             return Err(ApiError::InvalidParameter { parameter: "since", problem });
         }
-        self.live.open(caller.holder, auth.since).await
+        self.live.open(SocketKind::SocketIo, caller.holder, auth.since).await
     }
 }
 
@@ -141,7 +142,7 @@ async fn follow(socket: SocketRef, feed: Feed, kind: EventKind, gone: Cancellati
         () = sleep_until(expires) => "token_expired",
         reason = push(&socket, feed, kind) => reason,
     };
-    count_end(reason);
+    count_end(SocketKind::SocketIo, reason);
     tokio::select! {
         () = gone.cancelled() => {}
         () = part(&socket, reason) => {}
@@ -167,16 +168,17 @@ async fn push(socket: &SocketRef, mut feed: Feed, kind: EventKind) -> &'static s
             Err(Revoked) => return "token_revoked",
         };
         for told in told {
-            let taken = match told {
+            let (taken, is_event) = match told {
                 // The number comes as a second argument, which clients that do not know of it pass over.
                 Told::News(news) if news.kind == kind => {
-                    emit(socket, "status", &(&news.data, news.seq), patience).await
+                    (emit(socket, "status", &(&news.data, news.seq), patience).await, true)
                 }
-                Told::News(_) => Taken::Yes,
-                Told::Resync(seq) => emit(socket, "resync", &seq, patience).await,
+                Told::News(_) => continue,
+                Told::Resync(seq) => (emit(socket, "resync", &seq, patience).await, false),
             };
             match taken {
-                Taken::Yes => {}
+                Taken::Yes if is_event => feed.event_taken(),
+                Taken::Yes => feed.resync_taken(),
                 Taken::No => return "slow_reader",
                 Taken::Gone => return LEFT,
             }

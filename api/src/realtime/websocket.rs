@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use super::admission::Knock;
-use super::feed::{Feed, Live, Revoked, Told, count_end};
+use super::feed::{Feed, Live, Revoked, SocketKind, Told, count_end};
 use super::sessions::Sessions;
 use crate::auth::tickets::SocketHolder;
 use crate::catchers::{Refused, refuse};
@@ -84,7 +84,7 @@ pub(crate) async fn open(
     sessions: &State<Sessions>,
     shutdown: Shutdown,
 ) -> Result<Opened, ApiError> {
-    let feed = live.open(holder.0, since.0).await?;
+    let feed = live.open(SocketKind::WebSocket, holder.0, since.0).await?;
     Ok(Opened { accept_key: socket.accept_key().to_owned(), feed, sessions: sessions.inner().clone(), shutdown })
 }
 
@@ -150,7 +150,7 @@ async fn run(feed: Feed, mut stream: Stream, shutdown: Shutdown) {
         () = sleep_until(expires) => End(CloseCode::Library(4401), "token_expired"),
         () = shutdown => End(CloseCode::Restart, "server_restarts"),
     };
-    count_end(reason);
+    count_end(SocketKind::WebSocket, reason);
     let frame = CloseFrame { code, reason: reason.into() };
     // The other side may be gone already.
     let _ = timeout(CLOSE_LIMIT, stream.close(Some(frame))).await;
@@ -194,13 +194,19 @@ async fn serve(mut feed: Feed, stream: &mut Stream) -> End {
 async fn send_all(stream: &mut Stream, told: Vec<Told>, feed: &Feed) -> Result<(), End> {
     for told in told {
         feed.check_token()?;
-        let text = match told {
+        match told {
             Told::News(news) => {
-                format!(r#"{{"seq":{},"type":"{}","data":{}}}"#, news.seq, news.kind.as_str(), news.data.get())
+                let (seq, kind, data) = (news.seq, news.kind.as_str(), news.data.get());
+                let text = format!(r#"{{"seq":{seq},"type":"{kind}","data":{data}}}"#);
+                send(stream, Message::text(text), feed.slow_reader()).await?;
+                feed.event_taken();
             }
-            Told::Resync(seq) => format!(r#"{{"seq":{seq},"type":"resync"}}"#),
-        };
-        send(stream, Message::text(text), feed.slow_reader()).await?;
+            Told::Resync(seq) => {
+                let text = format!(r#"{{"seq":{seq},"type":"resync"}}"#);
+                send(stream, Message::text(text), feed.slow_reader()).await?;
+                feed.resync_taken();
+            }
+        }
     }
     Ok(())
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
-use redis::aio::ConnectionManager;
 use serde_json::json;
 use shop_common::events::{self, Announcer, EventKind, NewEvent};
+use shop_common::redis::Connection;
 use sqlx::PgPool;
 use tokio::time::interval;
 
@@ -22,7 +22,7 @@ pub(crate) enum Way {
     /// As the shop does: written as an event, committed, announced.
     Shop { pool: PgPool, announcer: Announcer },
     /// Published whole, with what is known of each customer's order.
-    Rival { connection: ConnectionManager, channel: String, payloads: Vec<String> },
+    Rival { connection: Connection, channel: String, payloads: Vec<String> },
 }
 
 /// Changes of the customers' orders.

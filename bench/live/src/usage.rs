@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use nix::unistd::{SysconfVar, sysconf};
-use redis::aio::ConnectionManager;
+use shop_common::redis::Connection;
 use sqlx::PgPool;
 
 /// What is of interest in `/proc/PID/stat`; times in ticks.
@@ -57,7 +57,7 @@ fn time(ticks: u64) -> anyhow::Result<Duration> {
 pub(crate) struct Meter {
     server: u32,
     postmaster: Option<u32>,
-    redis: ConnectionManager,
+    redis: Connection,
 }
 
 /// Processor time so far, or between two readings.
@@ -71,7 +71,7 @@ pub(crate) struct Spent {
 
 impl Meter {
     /// A meter of that server, and of the other two behind these connections.
-    pub(crate) async fn new(server: u32, pool: &PgPool, redis: ConnectionManager) -> anyhow::Result<Self> {
+    pub(crate) async fn new(server: u32, pool: &PgPool, redis: Connection) -> anyhow::Result<Self> {
         let backend: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(pool).await?;
         let backend = stat(u32::try_from(backend)?).filter(|stat| stat.name.starts_with("postgres"));
         Ok(Self { server, postmaster: backend.map(|stat| stat.parent), redis })

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use shop_common::metrics::{Daemon, Exporter};
 use shop_common::{chaos, config, telemetry};
 
 #[global_allocator]
@@ -22,6 +23,6 @@ async fn run() -> anyhow::Result<()> {
     chaos::init()?;
     let (figment, settings) = config::load()?;
     telemetry::init_logs(&settings.log)?;
-    let metrics = telemetry::init_metrics()?;
+    let metrics = Exporter::install(Daemon::Api)?;
     shop_api::run(figment, settings, metrics).await
 }

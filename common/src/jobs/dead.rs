@@ -71,6 +71,16 @@ pub async fn list(pool: &PgPool, which: Which, limit: u32) -> Result<Vec<DeadJob
     query.build_query_as().fetch_all(pool).await
 }
 
+/// How many need an operator, of each kind that has any. It costs what is open, however many are dead.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn count_needing_operator(pool: &PgPool) -> Result<Vec<(String, i64)>, sqlx::Error> {
+    let mut query = QueryBuilder::new("SELECT j.kind, count(*) FROM ");
+    query.push(NEEDS_OPERATOR).push(" GROUP BY j.kind");
+    query.build_query_as().fetch_all(pool).await
+}
+
 /// Which dead jobs to bring back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Chosen {

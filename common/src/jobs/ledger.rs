@@ -37,6 +37,10 @@ pub struct TakenJob {
     pub retries: i32,
     /// Seconds since it was made.
     pub age_seconds: f64,
+    /// Seconds since it was due.
+    pub lateness_seconds: f64,
+    /// Whether it was a silent worker's.
+    pub taken_over: bool,
     /// Why an operator has given its order up.
     pub give_up: Option<String>,
     /// The HTTP request that made it.
@@ -87,7 +91,7 @@ pub(crate) async fn take(
 ) -> Result<Vec<TakenJob>, sqlx::Error> {
     sqlx::query_as(
         "WITH takeable AS (
-             SELECT j.id, w.token
+             SELECT j.id, w.token, j.state = 'running' AS taken_over
              FROM jobs j JOIN unnest($1::uuid[], $2::text[]) AS w (id, token) USING (id)
              WHERE NOT EXISTS (SELECT FROM queue_pause FOR KEY SHARE)
                AND (j.state = 'scheduled' AND j.run_at <= now() + $3 * interval '1 second'
@@ -100,7 +104,8 @@ pub(crate) async fn take(
          SET state = 'running', token = t.token, boot_id = $5, claims = claims + 1, updated_at = now()
          FROM takeable t WHERE j.id = t.id
          RETURNING j.id, j.token, j.kind, j.version, j.payload, j.order_id, j.attempts, j.claims, j.retries, j.request_id,
-                   j.give_up, extract(epoch FROM now() - j.created_at)::float8 AS age_seconds",
+                   j.give_up, extract(epoch FROM now() - j.created_at)::float8 AS age_seconds,
+                   greatest(0, extract(epoch FROM now() - j.run_at))::float8 AS lateness_seconds, t.taken_over",
     )
     .bind(leases.iter().map(|lease| lease.job).collect::<Vec<_>>())
     .bind(leases.iter().map(|lease| lease.token.as_str()).collect::<Vec<_>>())

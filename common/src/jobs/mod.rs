@@ -2,8 +2,9 @@
 //!
 //! The table `jobs` is the truth ([`ledger`]); Redis holds the schedule and the
 //! leases ([`queue`]). What Redis forgets, [`reconcile`] puts back. What operators do
-//! about them is in [`pause`], [`dead`] and [`compare`].
+//! about them is in [`pause`], [`dead`] and [`compare`]; how much waits, in [`backlog`].
 
+pub mod backlog;
 pub mod compare;
 pub mod dead;
 pub mod ledger;
@@ -94,6 +95,15 @@ pub enum Task {
     Charge,
     /// [`RefundPayment`].
     Refund,
+}
+
+/// The kind of a job as metrics have it: `other` for one that this program does not know.
+pub fn known_kind(kind: &str) -> &'static str {
+    match kind {
+        ChargePayment::KIND => ChargePayment::KIND,
+        RefundPayment::KIND => RefundPayment::KIND,
+        _ => "other",
+    }
 }
 
 impl Task {

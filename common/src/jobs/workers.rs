@@ -86,6 +86,17 @@ pub async fn any_alive(pool: &PgPool, lease: Duration) -> Result<bool, sqlx::Err
         .await
 }
 
+/// How many workers have given a sign of life within a lease.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn count_alive(pool: &PgPool, lease: Duration) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("SELECT count(*) FROM workers WHERE heartbeat_at > now() - $1 * interval '1 second'")
+        .bind(lease.as_secs_f64())
+        .fetch_one(pool)
+        .await
+}
+
 /// Says goodbye, so that nobody waits for the heartbeat to run out.
 ///
 /// # Errors

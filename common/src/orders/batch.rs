@@ -36,7 +36,8 @@ pub(super) struct Batch {
     pub(super) events: Vec<NewEvent>,
     kept: Vec<Kept>,
     by_key: HashMap<(UserId, IdempotencyKey), usize>,
-    refused: u64,
+    /// The reasons of the orders that are refused.
+    refused: Vec<&'static str>,
 }
 
 impl Batch {
@@ -75,7 +76,7 @@ impl Batch {
         let (total, cart) = match shelf.take(&new.lines) {
             Ok(taken) => taken,
             Err(refusal) => {
-                self.refused += 1;
+                self.refused.push(refusal.name());
                 return Decision::Refused(refusal);
             }
         };
@@ -198,7 +199,12 @@ impl Batch {
             tracing::info!(request_id, order_id = %order.id, %job_id, "order placed");
         }
         metrics::counter!("shop_orders_placed_total").increment(self.placed.len() as u64);
-        metrics::counter!("shop_orders_refused_total").increment(self.refused);
+        for reason in &self.refused {
+            metrics::counter!("shop_orders_refused_total", "reason" => *reason).increment(1);
+        }
+        let replayed = |verdict: &&Verdict| matches!(verdict, Verdict::Answered(Placed { replayed: true, .. }));
+        let replays = self.verdicts.iter().filter(replayed).count();
+        metrics::counter!("shop_idempotent_replays_total").increment(replays as u64);
     }
 }
 

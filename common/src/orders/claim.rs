@@ -13,8 +13,9 @@ use crate::events::{self, Announcer, EventKind, NewEvent};
 use crate::id::{BootId, JobId, OrderId, PaymentId, UserId};
 use crate::jobs::ledger::{self, TakenJob};
 use crate::jobs::queue::Lease;
-use crate::jobs::{ChargePayment, Task};
+use crate::jobs::{ChargePayment, Task, known_kind};
 use crate::money::{Currency, Money};
+use crate::orders::settle::Settled;
 use crate::payments::{ChargeKey, PaymentMethod};
 
 /// A payment that is ours to charge, or to give back.
@@ -70,13 +71,17 @@ pub async fn claim(
     let (payments, events, id) = take_up(&mut transaction, &jobs).await.map_err(CommitError::RolledBack)?;
     db::commit(pool, transaction, id, &Taken(&jobs)).await?;
     announcer.announce(&events);
+    count(&jobs);
 
     let mut payments: HashMap<OrderId, PaymentRow> =
         payments.into_iter().map(|payment| (payment.order_id, payment)).collect();
     Ok(jobs
         .into_iter()
         .filter_map(|job| {
-            let payment = payments.remove(&job.order_id)?;
+            let Some(payment) = payments.remove(&job.order_id) else {
+                Settled::Buried.count(known_kind(&job.kind));
+                return None;
+            };
             Some(Claim {
                 lease: Lease { job: job.id, token: job.token.clone() },
                 job,
@@ -88,6 +93,18 @@ pub async fn claim(
             })
         })
         .collect())
+}
+
+/// Counts how late jobs were taken, or from whom.
+fn count(jobs: &[TakenJob]) {
+    for job in jobs {
+        let kind = known_kind(&job.kind);
+        if job.taken_over {
+            metrics::counter!("shop_jobs_taken_over_total", "kind" => kind).increment(1);
+        } else {
+            metrics::histogram!("shop_job_start_lateness_seconds", "kind" => kind).record(job.lateness_seconds);
+        }
+    }
 }
 
 /// One job's token is enough, they are taken together.

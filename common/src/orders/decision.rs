@@ -44,6 +44,17 @@ pub enum Refusal {
     TotalTooLarge,
 }
 
+impl Refusal {
+    /// Its name, as metrics have it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::UnknownProduct(_) => "unknown_product",
+            Self::InsufficientStock { .. } => "insufficient_stock",
+            Self::TotalTooLarge => "total_too_large",
+        }
+    }
+}
+
 /// What became of an order that was asked for.
 #[derive(Debug, Clone)]
 pub enum Decision {

@@ -81,10 +81,15 @@ impl Placement {
             |order: &NewOrder| order.lines.len(),
             move |orders| {
                 let context = context.clone();
-                async move { context.place_group(orders).await }
+                async move { context.place_measured(orders).await }
             },
         );
         Self { orders, key_wait: Duration::from_millis(settings.key_wait_ms) }
+    }
+
+    /// How many orders wait for the next group, and how many may.
+    pub fn waiting(&self) -> (usize, usize) {
+        self.orders.waiting()
     }
 
     /// Places an order, together with whatever else comes at the same time. When
@@ -110,11 +115,19 @@ impl Placement {
 }
 
 impl Context {
+    /// Places a group, and measures it.
+    async fn place_measured(&self, orders: Vec<NewOrder>) -> Vec<Result<Verdict, PlaceError>> {
+        let begun = Instant::now();
+        metrics::histogram!("shop_placement_group_orders").record(u32::try_from(orders.len()).unwrap_or(u32::MAX));
+        let verdicts = self.place_group(orders).await;
+        metrics::histogram!("shop_placement_group_duration_seconds").record(begun.elapsed());
+        verdicts
+    }
+
     /// One transaction for all. If the database finds fault with it, one for each,
     /// so that a bad order fails alone. These hardly wait for locks: a product that somebody
     /// holds must not stop the orders of all others.
     async fn place_group(&self, orders: Vec<NewOrder>) -> Vec<Result<Verdict, PlaceError>> {
-        metrics::histogram!("shop_placement_group_orders").record(u32::try_from(orders.len()).unwrap_or(u32::MAX));
         match self.place_together(&orders, Locks::Usual).await {
             Ok(verdicts) => verdicts.into_iter().map(Ok).collect(),
             Err(PlaceError::Database(error)) if orders.len() > 1 && error.as_database_error().is_some() => {

@@ -15,7 +15,7 @@ use crate::db::{self, CommitError, Locks, TransactionId, Witness};
 use crate::events::{self, Announcer, NewEvent};
 use crate::id::{JobId, OrderId, PaymentId, UserId};
 use crate::jobs::queue::Lease;
-use crate::jobs::{JobState, Token};
+use crate::jobs::{ChargePayment, JobState, Token};
 use crate::money::{Currency, Money};
 use crate::payments::next::{self, History, Next, Policy};
 use crate::payments::{ChargeKey, Outcome, PaymentMethod, PaymentStatus};
@@ -46,6 +46,23 @@ pub enum Settled {
     Buried,
     /// The job was not ours any more; nothing was changed.
     Fenced,
+}
+
+impl Settled {
+    /// Counts it, for a job of that kind.
+    pub(crate) fn count(self, kind: &'static str) {
+        let result = match self {
+            Self::Ended(OrderStatus::Completed | OrderStatus::Refunded) => "completed",
+            Self::Ended(_) => "dead",
+            Self::Again(_) => "retried",
+            Self::Buried => "buried",
+            Self::Fenced => "fenced",
+        };
+        metrics::counter!("shop_jobs_settled_total", "kind" => kind, "result" => result).increment(1);
+        if let Self::Ended(status) = self {
+            metrics::counter!("shop_orders_settled_total", "status" => status.as_str()).increment(1);
+        }
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -89,9 +106,7 @@ pub async fn settle(
     chaos::step("settle.after_commit");
     announcer.announce(&changes.events);
     for one in &settled {
-        if let Settled::Ended(status) = one {
-            metrics::counter!("shop_orders_settled_total", "status" => status.as_str()).increment(1);
-        }
+        one.count(ChargePayment::KIND);
     }
     Ok(settled)
 }

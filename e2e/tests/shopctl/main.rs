@@ -1,14 +1,14 @@
 //! What operators do with `shopctl`, on the real servers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod next_steps;
 mod doctor;
 mod migrations;
+mod next_steps;
 mod operators;
 mod orders;
 mod payments;
 mod products;
 mod run;
 mod stock;
-mod users;
 mod terminal;
+mod users;

@@ -109,17 +109,21 @@ impl Auditor {
             patiently(audit::request_if_due(&self.pool, every)).await?;
         }
         let Some(id) = patiently(audit::take(&self.pool, self.boot, self.lease)).await? else { return Ok(None) };
+        let count = |outcome| metrics::counter!("shop_gateway_audits_total", "outcome" => outcome).increment(1);
         let error = match Walk::new(self, id, stop).walk().await {
             Ok(charges) => {
+                count("compared");
                 tracing::info!(audit = %id, charges, "the gateway's ledger is compared");
                 None
             }
             // Not this worker's to end.
             Err(error @ (AuditError::TakenOver | AuditError::Stopped)) => {
+                count("left");
                 tracing::warn!(audit = %id, %error, "an audit is left");
                 return Ok(None);
             }
             Err(error) => {
+                count("failed");
                 tracing::error!(audit = %id, %error, "the gateway's ledger cannot be compared");
                 Some(error.to_string())
             }

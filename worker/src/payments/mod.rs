@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod gateway;
 pub mod handler;
+pub mod measured;
 pub mod refund;
 pub mod remote;
 pub mod simulated;

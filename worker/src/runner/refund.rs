@@ -8,6 +8,7 @@ use futures::FutureExt;
 use shop_common::db::{self, CommitError};
 use shop_common::events::Announcer;
 use shop_common::group::{self, Grouper};
+use shop_common::jobs::RefundPayment;
 use shop_common::jobs::ledger::GivenBack;
 use shop_common::jobs::queue::Queue;
 use shop_common::jobs::retry::Backoff;
@@ -16,7 +17,7 @@ use shop_common::orders::refund::settle::{self, Settlement};
 use shop_common::orders::settle::Settled;
 use sqlx::PgPool;
 
-use super::{Runner, end_leases, hand_in};
+use super::{CRASHED, Runner, count_attempt, end_leases, hand_in};
 use crate::payments::refund;
 
 /// Refunds are settled one by one: there are few of them.
@@ -29,15 +30,17 @@ impl Runner {
         let attempt = refund::attempt(&*self.gateway, &claim, self.limits);
         let Ok(outcome) = AssertUnwindSafe(attempt).catch_unwind().await else {
             tracing::error!(crashes = claim.job.crashes() + 1, "the handler panicked");
+            count_attempt(RefundPayment::KIND, CRASHED, Some(started));
             return self.put_back(&claim, GivenBack::Crashed).await;
         };
-        metrics::histogram!("shop_gateway_duration_seconds", "outcome" => outcome.name()).record(started.elapsed());
         let settlement = Settlement { lease: claim.lease.clone(), outcome, jitter: rand::random_range(0.0..1.0) };
         let Some(settled) = hand_in(&self.refunds, &settlement).await else {
+            count_attempt(RefundPayment::KIND, CRASHED, Some(started));
             return self.put_back(&claim, GivenBack::Crashed).await;
         };
         self.in_hand.drop(std::slice::from_ref(&claim.lease));
         let outcome = &settlement.outcome;
+        count_attempt(RefundPayment::KIND, outcome.name(), Some(started));
         tracing::info!(
             claim = claim.job.claims,
             key = claim.key.as_str(),

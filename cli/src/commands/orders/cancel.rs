@@ -16,7 +16,7 @@ use crate::{ask, output};
 /// Cancels an order, as `POST /orders/{id}/cancel` does. It is rehearsed first, so that nobody is asked in vain.
 pub(crate) async fn cancel(args: &OrdersCancelArgs) -> Result<(), Failure> {
     let shop = Shop::find(&args.shop.home.dir)?;
-    let announcer = Announcer::new(shop.redis.clone());
+    let announcer = Announcer::new(shop.redis()?);
     let cancel = async |ending| {
         cancel_of_anybody(&shop.pool, &announcer, args.order, ending).await.map_err(|error| failure(args.order, error))
     };

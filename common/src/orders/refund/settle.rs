@@ -13,7 +13,7 @@ use crate::events::{self, Announcer, NewEvent};
 use crate::id::{JobId, OrderId, PaymentId, UserId};
 use crate::jobs::queue::Lease;
 use crate::jobs::retry::Backoff;
-use crate::jobs::{JobState, Token};
+use crate::jobs::{JobState, RefundPayment, Token};
 use crate::money::{Currency, Money};
 use crate::orders::settle::Settled;
 use crate::orders::status::OrderStatus;
@@ -121,9 +121,7 @@ pub async fn settle(
     db::commit(pool, transaction, id, &written).await?;
     chaos::step("refund.after_settled");
     announcer.announce(&events);
-    if let Settled::Ended(status) = settled {
-        metrics::counter!("shop_orders_settled_total", "status" => status.as_str()).increment(1);
-    }
+    settled.count(RefundPayment::KIND);
     Ok(settled)
 }
 

@@ -120,6 +120,8 @@ fn claim(payment: PaymentId, charge_no: i32, attempts: i32, retries: i32) -> Cla
         claims: retries + 1,
         retries,
         age_seconds: 1.0,
+        lateness_seconds: 0.0,
+        taken_over: false,
         give_up: None,
         request_id: None,
     };
