@@ -4,7 +4,7 @@ SHELL := /bin/sh
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SHOPCTL := $(TARGET)/debug/shopctl
 
-.PHONY: up test check build clients openapi postman alerts contract fuzz chaos chaos-proof chaos-programs model coverage bench-live bench-lists snapshots
+.PHONY: up test check build clients openapi postman alerts contract fuzz chaos chaos-proof chaos-programs model coverage bench-live bench-lists snapshotsbench-reads
 
 ## Run the whole shop on port 3000, in the foreground. Missing servers are installed.
 up: build
@@ -58,6 +58,11 @@ bench-live: build
 	cargo build --release --locked -p shop-api -p live
 	npm ci --prefix bench/live/rival
 	$(SHOPCTL) services run --yes -- $(TARGET)/release/live --programs $(TARGET)/release $(LIVE)
+
+## Pages of the catalogue beside servers that only send the same bytes: some two minutes, on a machine that has nothing else to do.
+bench-reads: build
+	cargo build --release --locked -p shop-api -p reads
+	$(SHOPCTL) services run --yes -- $(TARGET)/release/reads measure --programs $(TARGET)/release $(READS)
 
 ## Pages of a shop with millions of rows beside those of a small one: some ten minutes, most of them to fill it.
 bench-lists: build

@@ -5,6 +5,8 @@
 
 pub(crate) mod counted;
 
+use std::sync::Arc;
+
 use rocket::Request;
 use rocket::http::{ContentType, Header, Status};
 use rocket::response::{self, Responder, Response};
@@ -289,9 +291,36 @@ impl From<EditError> for ApiError {
 
 impl<'r> Responder<'r, 'static> for ApiError {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        self.answer(request)
+    }
+}
+
+/// An error that several requests have run into together.
+pub(crate) struct SharedError(Arc<ApiError>);
+
+impl From<ApiError> for SharedError {
+    fn from(error: ApiError) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
+impl From<Arc<ApiError>> for SharedError {
+    fn from(error: Arc<ApiError>) -> Self {
+        Self(error)
+    }
+}
+
+impl<'r> Responder<'r, 'static> for SharedError {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        self.0.answer(request)
+    }
+}
+
+impl ApiError {
+    fn answer(&self, request: &Request<'_>) -> response::Result<'static> {
         self.count();
         let id = RequestId::of(request);
-        if let Self::Internal(cause) = &self {
+        if let Self::Internal(cause) = self {
             tracing::error!(request_id = id.as_str(), cause, "a request failed");
         }
         let body = self.body(Some(id.as_str()));

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::io::Cursor;
 
+use bytes::Bytes;
 use rocket::Request;
 use rocket::http::{ContentType, Header, Method, Status};
 use rocket::request::{FromRequest, Outcome};
@@ -168,15 +169,51 @@ impl From<Versioned> for Etagged<shop_common::products::Product> {
     }
 }
 
+impl<T: Serialize> Etagged<T> {
+    /// As it goes out.
+    ///
+    /// # Errors
+    /// When it is no JSON, which is a mistake in the code.
+    pub(crate) fn render(self) -> Result<Tagged, ApiError> {
+        let bytes = serde_json::to_vec(&self.body).map_err(|error| ApiError::Internal(error.to_string()))?;
+        let tag = format!("\"{}\"", self.tag.unwrap_or_else(|| digest(&bytes)));
+        Ok(Tagged { bytes: bytes.into(), tag, keeper: self.keeper })
+    }
+}
+
 impl<'r, T: Serialize> Responder<'r, 'static> for Etagged<T> {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
-        let bytes = match serde_json::to_vec(&self.body) {
-            Ok(bytes) => bytes,
-            Err(error) => return ApiError::Internal(error.to_string()).respond_to(request),
-        };
-        let tag = self.tag.unwrap_or_else(|| digest(&bytes));
+        match self.render() {
+            Ok(tagged) => tagged.respond_to(request),
+            Err(error) => error.respond_to(request),
+        }
+    }
+}
+
+/// The bytes of an answer with its entity tag.
+#[derive(Clone)]
+pub(crate) struct Tagged {
+    bytes: Bytes,
+    /// In quotes.
+    tag: String,
+    keeper: Keeper,
+}
+
+impl Tagged {
+    /// How many bytes it takes.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() + self.tag.len()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+}
+
+impl<'r> Responder<'r, 'static> for Tagged {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
         let mut response = Response::build();
-        response.header(Header::new("ETag", format!("\"{tag}\"")));
         // A HEAD is a GET by now. Answers to other methods have a tag too, for the next `If-Match`, but are not kept.
         if request.method() == Method::Get {
             match self.keeper {
@@ -186,17 +223,24 @@ impl<'r, T: Serialize> Responder<'r, 'static> for Etagged<T> {
                     .header_adjoin(Header::new("Vary", "Authorization")),
             };
             // What cannot be read names nothing: the answer is sent, which is never wrong.
-            if let Ok(Some(tags)) = Tags::of(request, "If-None-Match") {
-                let known = tags.name(&tag);
+            let known = match Tags::of(request, "If-None-Match") {
+                Ok(Some(tags)) => Some(tags.name(self.tag.trim_matches('"'))),
+                Ok(None) | Err(Malformed) => None,
+            };
+            if let Some(known) = known {
                 let result = if known { "not_modified" } else { "modified" };
                 metrics::counter!("shop_conditional_requests_total", "result" => result).increment(1);
-                if known {
-                    // Rocket sends the length of a body with a 304, and no body.
-                    return response.status(Status::NotModified).sized_body(bytes.len(), Cursor::new(bytes)).ok();
-                }
             }
+            if known == Some(true) {
+                response.status(Status::NotModified);
+            } else {
+                response.header(ContentType::JSON);
+            }
+        } else {
+            response.header(ContentType::JSON);
         }
-        response.header(ContentType::JSON).sized_body(bytes.len(), Cursor::new(bytes)).ok()
+        // Rocket sends the length of a body with a 304, and no body.
+        response.header(Header::new("ETag", self.tag)).sized_body(self.bytes.len(), Cursor::new(self.bytes)).ok()
     }
 }
 

@@ -100,7 +100,9 @@ mod tests {
     /// Over a socket this can hardly be seen: Rocket takes no connections any more then.
     #[tokio::test(flavor = "multi_thread")]
     async fn an_api_that_goes_down_is_not_ready() {
-        let (figment, settings) = config::load_or(&[("JWT_SECRET", "0f9d2c7be8a1456394d7c0ab12ef5678")]).unwrap();
+        let secret = ("auth.jwt_secret", "0f9d2c7be8a1456394d7c0ab12ef5678");
+        let figment = config::with_stack(config::figment().unwrap(), &[secret]);
+        let settings = figment.extract().unwrap();
         let metrics = Exporter::install(Daemon::Api).unwrap();
         let client = Client::untracked(crate::rocket(figment, settings, metrics).unwrap()).await.unwrap();
 

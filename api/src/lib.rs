@@ -5,6 +5,7 @@
 
 mod auth;
 mod body;
+mod catalogue;
 mod catchers;
 mod client_address;
 mod db;
@@ -31,6 +32,7 @@ mod route_metrics;
 mod security_headers;
 mod stock;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rocket::error::ErrorKind;
@@ -39,8 +41,12 @@ use rocket::figment::Figment;
 use rocket::{Build, Rocket, Route, catchers, routes};
 use rocket_db_pools::Database;
 use shop_common::config::{self, Settings};
+use shop_common::events::Announcer;
+use shop_common::id::ProductId;
+use shop_common::jobs::queue::Queue;
 use shop_common::metrics::Exporter;
 use shop_common::orders::place::Placement;
+use shop_common::products::changes::Changes;
 use shop_common::{files, seed};
 
 use crate::auth::hashing::Hasher;
@@ -48,6 +54,7 @@ use crate::auth::revocation::Revocations;
 use crate::auth::tickets::TicketTime;
 use crate::auth::tokens::{TokenError, Tokens};
 use crate::body::BodyTime;
+use crate::catalogue::Catalogue;
 use crate::client_address::TrustedProxies;
 use crate::db::{Db, RedisDb};
 use crate::header_limit::HeaderLimit;
@@ -87,6 +94,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: Exporter) -> Result<Roc
     hasher.show(&metrics);
     let limits = RateLimits::new(&settings.rate_limits, &settings.databases.redis)?;
     let relay = realtime::relay::fairing(settings.databases.redis.clone());
+    let ears = catalogue::ears(settings.databases.redis.clone());
     let origins = Origins::new(&settings.live.origins);
     let sessions = Sessions::default();
     let hub = Hub::new(settings.live.sockets_per_user);
@@ -101,6 +109,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: Exporter) -> Result<Roc
         .manage(BodyTime(Duration::from_millis(settings.requests.body_ms)))
         .manage(metrics.clone())
         .manage(products::Searches::default())
+        .manage(Catalogue::new(&settings.catalogue))
         .manage(openapi::page::Page::new())
         .manage(hub)
         .manage(revocations)
@@ -115,12 +124,14 @@ fn rocket(figment: Figment, settings: Settings, metrics: Exporter) -> Result<Roc
         .attach(InFlight::new(settings.requests.in_flight, &metrics))
         .attach(Db::init())
         .attach(RedisDb::init())
+        .attach(AdHoc::try_on_ignite("News", open_news))
         .attach(AdHoc::try_on_ignite("Placement", move |rocket| open_placement(rocket, settings)))
         .attach(AdHoc::try_on_ignite("Default admin", refuse_default_admin))
         .attach(rate_limit::upkeep())
         .attach(AdHoc::try_on_ignite("Live status", move |rocket| share_live(rocket, live)))
         .attach(auth::look::fairing())
         .attach(relay)
+        .attach(ears)
         .attach(socket_io::fairing())
         .attach(sessions::goodbye(sessions))
         .attach(requests::announcement())
@@ -191,11 +202,24 @@ pub async fn run(figment: Figment, settings: Settings, metrics: Exporter) -> any
     }
 }
 
+/// What tells others what this api has changed, and this api itself first.
+async fn open_news(rocket: Rocket<Build>) -> Result<Rocket<Build>, Rocket<Build>> {
+    let (Some(redis), Some(catalogue)) = (RedisDb::fetch(&rocket), rocket.state::<Catalogue>()) else {
+        return Err(rocket);
+    };
+    let (redis, catalogue) = (redis.redis().clone(), catalogue.clone());
+    let hear = move |products: &[ProductId]| catalogue.forget(products.iter().copied());
+    let changes = Changes::new(redis.clone()).heard_here(Arc::new(hear));
+    Ok(rocket.manage(changes.clone()).manage(Announcer::new(redis).telling(changes)))
+}
+
 async fn open_placement(rocket: Rocket<Build>, settings: Settings) -> Result<Rocket<Build>, Rocket<Build>> {
     let (Some(db), Some(redis)) = (Db::fetch(&rocket), RedisDb::fetch(&rocket)) else { return Err(rocket) };
+    let Some(announcer) = rocket.state::<Announcer>().cloned() else { return Err(rocket) };
     let placement = Placement::new(
         db.pool().clone(),
-        redis.redis().clone(),
+        Queue::new(redis.redis().clone()),
+        announcer,
         settings.shop.currency.clone(),
         &settings.placement,
         orders::render,

@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 use crate::auth::guard::Caller;
 use crate::body::{Body, Object};
-use crate::db::{Db, RedisDb};
+use crate::db::Db;
 use crate::error::ApiError;
 use crate::etag::Etagged;
 use crate::idempotency::Key;
@@ -356,11 +356,10 @@ pub(crate) async fn cancel(
     _limit: Limited<Writes>,
     id: &str,
     db: &Db,
-    redis: &RedisDb,
+    announcer: &State<Announcer>,
 ) -> Result<Json<Order>, ApiError> {
     let id = paging::id("id", id)?;
-    let announcer = Announcer::new(redis.redis().clone());
-    orders::cancel::cancel(db.pool(), &announcer, caller.id, id).await.map(Json).map_err(|error| match error {
+    orders::cancel::cancel(db.pool(), announcer, caller.id, id).await.map(Json).map_err(|error| match error {
         CancelError::NotFound => ApiError::NotFound { what: "order", id: id.to_string() },
         CancelError::ChargeInFlight => ApiError::ChargeInFlight,
         CancelError::AlreadyEnded(status) => ApiError::OrderAlreadyEnded(status),

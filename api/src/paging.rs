@@ -15,7 +15,7 @@ use shop_common::pagination::{Column, Direction, MAX_TAKE, Page, PageRequest};
 use utoipa::IntoParams;
 
 use crate::error::ApiError;
-use crate::etag::Etagged;
+use crate::etag::{Etagged, Tagged};
 
 const DEFAULT_TAKE: u32 = 10;
 /// Rows that are passed over are read. Who wants to go further goes by cursor, which costs the same at any depth.
@@ -117,6 +117,17 @@ impl<T: Serialize> Paged<T> {
     /// A page that only whoever asked for it may see.
     pub(crate) fn private(page: Page<T>) -> Self {
         Self { next: page.next_cursor.clone(), page: Etagged::private(page) }
+    }
+}
+
+impl<T: Serialize> Paged<T> {
+    /// As it goes out in answer to that address, with the `Link` to the next page.
+    ///
+    /// # Errors
+    /// When it is no JSON, which is a mistake in the code.
+    pub(crate) fn render(self, address: &Origin<'_>) -> Result<(Tagged, Option<String>), ApiError> {
+        let link = self.next.map(|cursor| next_link(address, &cursor));
+        Ok((self.page.render()?, link))
     }
 }
 

@@ -1,11 +1,13 @@
 //! `/products`: the catalogue, public to read, kept by admins.
 
 use rocket::http::Status;
+use rocket::http::uri::Origin;
 use rocket::{FromForm, State, delete, get, post, put};
 use serde::Deserialize;
 use shop_common::id::ProductId;
 use shop_common::money::{Money, MoneyError};
 use shop_common::pagination::{Direction, Page};
+use shop_common::products::changes::Changes;
 use shop_common::products::search::{self, Relevance, SearchText};
 use shop_common::products::{
     Description, NewProduct, Price, Product, ProductChanges, ProductColumn, ProductFilter, ProductName, Stock, queries,
@@ -15,14 +17,15 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::guard::Admin;
 use crate::body::Body;
+use crate::catalogue::{Catalogue, Kept, Shows};
 use crate::db::Db;
-use crate::error::ApiError;
+use crate::error::{ApiError, SharedError};
 use crate::etag::{Etagged, IfMatch};
 use crate::openapi::problems::{
     Bodies, Commits, Conditions, Cursors, ForAdmins, Limits, NoProduct, Parameters, Problems, Reading,
 };
 use crate::paging::{self, ListQuery, Paged, invalid};
-use crate::query::NamedOnce;
+use crate::query::Query;
 use crate::rate_limit::{Limited, Reads, Writes};
 
 const COLUMNS: [(&str, ProductColumn); 6] = [
@@ -152,14 +155,20 @@ fn money(parameter: &'static str, text: &str) -> Result<Money, ApiError> {
         Problems<(Limits, Parameters, Cursors, Reading)>
     )
 )]
-#[get("/products?<query..>")]
+#[get("/products")]
 pub(crate) async fn list(
     _limit: Limited<Reads>,
-    _once: NamedOnce,
-    query: ProductsQuery<'_>,
+    query: Query<'_>,
+    address: &Origin<'_>,
+    catalogue: &State<Catalogue>,
     searches: &State<Searches>,
     db: &Db,
-) -> Result<Paged<Product>, ApiError> {
+) -> Result<Kept, SharedError> {
+    let read = async || read_page(&query.read()?, searches, db).await?.render(address);
+    catalogue.get(&address.to_string(), Shows::Any, read).await
+}
+
+async fn read_page(query: &ProductsQuery<'_>, searches: &Searches, db: &Db) -> Result<Paged<Product>, ApiError> {
     let (search, filter) = (query.search()?, query.filter()?);
     let scope = (&search, &filter);
     let _turn = match &search {
@@ -195,10 +204,19 @@ pub(crate) async fn list(
     )
 )]
 #[get("/products/<id>")]
-pub(crate) async fn show(_limit: Limited<Reads>, id: &str, db: &Db) -> Result<Etagged<Product>, ApiError> {
+pub(crate) async fn show(
+    _limit: Limited<Reads>,
+    id: &str,
+    address: &Origin<'_>,
+    catalogue: &State<Catalogue>,
+    db: &Db,
+) -> Result<Kept, SharedError> {
     let id = paging::id("id", id)?;
-    let product = queries::find(db.pool(), id).await?;
-    product.map(Etagged::from).ok_or_else(|| ApiError::NotFound { what: "product", id: id.to_string() })
+    let read = async || {
+        let product = queries::find(db.pool(), id).await?.ok_or_else(|| no_such_product(id))?;
+        Ok((Etagged::from(product).render()?, None))
+    };
+    catalogue.get(address.path().as_str(), Shows::One(id), read).await
 }
 
 /// Add a product to the catalogue
@@ -229,11 +247,14 @@ pub(crate) async fn create(
     admin: Admin,
     _limit: Limited<Writes>,
     body: Body<ProductBody>,
+    changes: &State<Changes>,
     db: &Db,
 ) -> Result<(Status, Etagged<Product>), ApiError> {
     let Body(ProductBody { name, description, price, stock }) = body;
     let product = NewProduct { name, description, price, stock };
-    Ok((Status::Created, queries::create(db.pool(), &product, Some(admin.0.id)).await?.into()))
+    let created = queries::create(db.pool(), &product, Some(admin.0.id)).await?;
+    changes.tell([created.product.id]);
+    Ok((Status::Created, created.into()))
 }
 
 /// Edit a product
@@ -263,12 +284,15 @@ pub(crate) async fn update(
     id: &str,
     expected: IfMatch,
     body: Body<ProductChangesBody>,
+    told: &State<Changes>,
     db: &Db,
 ) -> Result<Etagged<Product>, ApiError> {
     let id = paging::id("id", id)?;
     let Body(ProductChangesBody { name, description, price, stock }) = body;
     let changes = ProductChanges { name, description, price, stock };
-    Ok(queries::update(db.pool(), id, &expected.0, &changes, Some(admin.0.id)).await?.into())
+    let updated = queries::update(db.pool(), id, &expected.0, &changes, Some(admin.0.id)).await?;
+    told.tell([id]);
+    Ok(updated.into())
 }
 
 /// Take a product out of the catalogue
@@ -295,9 +319,12 @@ pub(crate) async fn delete(
     _limit: Limited<Writes>,
     id: &str,
     expected: IfMatch,
+    changes: &State<Changes>,
     db: &Db,
 ) -> Result<Status, ApiError> {
-    queries::delete(db.pool(), paging::id("id", id)?, &expected.0).await?;
+    let id = paging::id("id", id)?;
+    queries::delete(db.pool(), id, &expected.0).await?;
+    changes.tell([id]);
     Ok(Status::NoContent)
 }
 

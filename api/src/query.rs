@@ -3,10 +3,39 @@
 use std::collections::BTreeSet;
 
 use rocket::Request;
+use rocket::form::{Form, FromForm, ValueField};
 use rocket::request::{FromRequest, Outcome};
 
 use crate::catchers::{Refused, refuse};
 use crate::error::ApiError;
+
+/// The parameters of a query, each there once.
+///
+/// Not read any further: who has the answer to this query already need not know what it says.
+pub(crate) struct Query<'r>(Vec<ValueField<'r>>);
+
+impl<'r> Query<'r> {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When a parameter cannot be one of `T`.
+    pub(crate) fn read<T: FromForm<'r>>(&self) -> Result<T, ApiError> {
+        Form::parse_iter(self.0.iter().cloned()).map_err(|errors| ApiError::BadRequest(errors.to_string()))
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Query<'r> {
+    type Error = Refused;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Refused> {
+        match NamedOnce::from_request(request).await {
+            Outcome::Success(NamedOnce) => Outcome::Success(Self(request.query_fields().collect())),
+            Outcome::Error(refused) => Outcome::Error(refused),
+            Outcome::Forward(status) => Outcome::Forward(status),
+        }
+    }
+}
 
 /// No parameter of the query is there twice.
 ///

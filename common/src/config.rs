@@ -34,6 +34,8 @@ pub struct Settings {
     pub placement: Placement,
     /// What holds for every request.
     pub requests: Requests,
+    /// Answers about products that an api keeps.
+    pub catalogue: Catalogue,
     /// Live status.
     pub live: Live,
     /// How often each client may ask.
@@ -81,6 +83,15 @@ pub struct Redis {
     pub prefix: String,
     /// How long to wait for a connection or an answer.
     pub timeout_ms: u64,
+}
+
+/// Answers about products that an api keeps.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Catalogue {
+    /// How old what it shows may be when nobody has told it of a change, in milliseconds.
+    pub fresh_ms: u64,
+    /// How many bytes it keeps.
+    pub kept_bytes: u64,
 }
 
 /// How to log.

@@ -11,6 +11,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::id::{OrderId, UserId};
+use crate::products::changes::Changes;
 use crate::redis::Redis;
 use crate::time::Timestamp;
 
@@ -231,14 +232,24 @@ pub async fn touched_since(connection: &mut PgConnection, time: Timestamp) -> Re
         .await
 }
 
-/// Tells all apis whose events there are.
+/// Tells all apis whose events there are, and which products an order has changed.
 #[derive(Clone)]
-pub struct Announcer(Redis);
+pub struct Announcer {
+    redis: Redis,
+    /// Who hears of products.
+    pub products: Changes,
+}
 
 impl Announcer {
     /// An announcer over that Redis.
     pub fn new(redis: Redis) -> Self {
-        Self(redis)
+        Self { products: Changes::new(redis.clone()), redis }
+    }
+
+    /// The same in a process that has copies of products.
+    #[must_use]
+    pub fn telling(self, products: Changes) -> Self {
+        Self { products, ..self }
     }
 
     /// Tells, after the commit and without making anybody wait. What is lost here is
@@ -249,7 +260,7 @@ impl Announcer {
             return;
         }
         let message = users.iter().map(UserId::to_string).collect::<Vec<_>>().join(" ");
-        let redis = self.0.clone();
+        let redis = self.redis.clone();
         tokio::spawn(async move {
             let published: redis::RedisResult<()> = redis.connection().publish(redis.key(NEWS), message).await;
             if let Err(error) = published {

@@ -56,7 +56,8 @@ impl Shop {
         let redis = Redis::connect(&settings.databases.redis).unwrap();
         let (queue, announcer) = (Queue::new(redis.clone()), Announcer::new(redis.clone()));
         let currency = Currency::try_from("USD".to_owned()).unwrap();
-        let placement = Placement::new(pool.clone(), redis.clone(), currency, &settings.placement, render);
+        let placement =
+            Placement::new(pool.clone(), queue.clone(), announcer.clone(), currency, &settings.placement, render);
         Self { pool, redis, queue, announcer, settings, placement }
     }
 

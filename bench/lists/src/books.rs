@@ -4,10 +4,11 @@ use std::num::NonZeroU32;
 use std::time::Instant;
 
 use anyhow::Context;
+use shop_bench_kit::database::{command, with_database};
 use shop_common::db::MIGRATOR;
 use shop_common::id::UserId;
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;
 
 /// What the shops are filled with, by statement.
@@ -86,31 +87,5 @@ impl Books {
         self.telling.close().await;
         self.pool.close().await;
         command(&self.server, format!("DROP DATABASE {} WITH (FORCE)", self.name)).await
-    }
-}
-
-/// A command that concerns the whole server.
-async fn command(server: &str, sql: String) -> anyhow::Result<()> {
-    let mut connection = PgConnection::connect(server).await.context("reaching PostgreSQL")?;
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await?;
-    Ok(connection.close().await?)
-}
-
-/// The URL of another database on the same server.
-fn with_database(server: &str, name: &str) -> anyhow::Result<String> {
-    let (path, options) = server.split_once('?').map_or((server, None), |(path, options)| (path, Some(options)));
-    let (start, _) = path.rsplit_once('/').context("DATABASE_URL names no database")?;
-    Ok(options.map_or_else(|| format!("{start}/{name}"), |options| format!("{start}/{name}?{options}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn another_database_is_on_the_same_server_with_the_same_options() {
-        let url = |server| with_database(server, "lists").unwrap();
-        assert_eq!(url("postgres://shop:x@127.0.0.1:5432/shop"), "postgres://shop:x@127.0.0.1:5432/lists");
-        assert_eq!(url("postgres://h/shop?sslmode=disable"), "postgres://h/lists?sslmode=disable");
     }
 }

@@ -3,11 +3,12 @@
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
+use shop_bench_kit::database::{command, with_database};
 use shop_common::db::MIGRATOR;
 use shop_common::id::{OrderId, ProductId, UserId};
 use shop_common::orders::queries;
+use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
 /// Connections of this program; the feed needs one.
@@ -121,31 +122,5 @@ impl Books {
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         self.pool.close().await;
         command(&self.server, format!("DROP DATABASE {} WITH (FORCE)", self.name)).await
-    }
-}
-
-/// A command that concerns the whole server.
-async fn command(server: &str, sql: String) -> anyhow::Result<()> {
-    let mut connection = PgConnection::connect(server).await.context("reaching PostgreSQL")?;
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await?;
-    Ok(connection.close().await?)
-}
-
-/// The URL of another database on the same server.
-fn with_database(server: &str, name: &str) -> anyhow::Result<String> {
-    let (path, options) = server.split_once('?').map_or((server, None), |(path, options)| (path, Some(options)));
-    let (start, _) = path.rsplit_once('/').context("DATABASE_URL names no database")?;
-    Ok(options.map_or_else(|| format!("{start}/{name}"), |options| format!("{start}/{name}?{options}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn another_database_is_on_the_same_server_with_the_same_options() {
-        let url = |server| with_database(server, "live").unwrap();
-        assert_eq!(url("postgres://shop:x@127.0.0.1:5432/shop"), "postgres://shop:x@127.0.0.1:5432/live");
-        assert_eq!(url("postgres://h/shop?sslmode=disable"), "postgres://h/live?sslmode=disable");
     }
 }

@@ -16,7 +16,7 @@ use crate::args::Args;
 use crate::audience::{Audience, Signer};
 use crate::books::Books;
 use crate::deliveries::percentile;
-use crate::server::Server;
+use crate::server;
 use crate::wire::Wire;
 
 /// Sockets of the crowd, each of a customer of its own.
@@ -73,7 +73,7 @@ pub(crate) async fn measure(args: &Args) -> anyhow::Result<Crowd> {
 
 async fn on_books(args: &Args, books: &Books) -> anyhow::Result<Crowd> {
     let prefix = format!("live-{}", Uuid::now_v7());
-    let server = Server::shop(args, &books.url, &prefix, &[]).await?;
+    let server = server::shop(args, &books.url, &prefix, &[]).await?;
     let (port, signer) = (server.port, Signer::of_shop(&books.pool).await?);
     let audience = Audience::gather(Wire::Plain, port, &books.customers, &signer, CROWD).await?;
     let enough = CancellationToken::new();

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use shop_bench_kit::process;
+use shop_bench_kit::server::Server;
 use shop_common::config;
 use shop_common::events::Announcer;
 use shop_common::redis::Redis;
@@ -13,10 +15,10 @@ use crate::audience::{Audience, Signer};
 use crate::books::Books;
 use crate::deliveries::Deliveries;
 use crate::feed::{Feed, Way};
-use crate::server::Server;
+use crate::server;
 use crate::summary::Sample;
 use crate::target::Target;
-use crate::usage::{self, Meter};
+use crate::usage::Meter;
 
 /// Before the memory without sockets is read.
 const SETTLING: Duration = Duration::from_secs(1);
@@ -59,11 +61,11 @@ async fn on_books(args: &Args, target: Target, run: usize, books: &Books) -> any
     let (way, server) = match target {
         Target::ShopWs | Target::ShopSocketIo => (
             Way::Shop { pool: books.pool.clone(), announcer: Announcer::new(redis.clone()) },
-            Server::shop(args, &books.url, &prefix, &[LET_IN]).await?,
+            server::shop(args, &books.url, &prefix, &[LET_IN]).await?,
         ),
         Target::Rival => {
             let channel = redis.key("status");
-            let server = Server::rival(&args.redis_url, &channel).await?;
+            let server = server::rival(&args.redis_url, &channel).await?;
             (Way::Rival { connection: redis.connection(), channel, payloads: books.payloads().await? }, server)
         }
     };
@@ -84,7 +86,7 @@ async fn on_server(
     mut meter: Meter,
 ) -> anyhow::Result<Sample> {
     sleep(SETTLING).await;
-    let memory_before = usage::memory(server.pid)?;
+    let memory_before = process::memory(server.pid)?;
     let signer = match target {
         Target::ShopWs | Target::ShopSocketIo => Signer::of_shop(&books.pool).await?,
         Target::Rival => Signer::of_rival(),
@@ -93,7 +95,7 @@ async fn on_server(
     let audience = Audience::gather(target.wire(), server.port, &books.customers, &signer, AT_ONCE).await?;
     let connecting = begun.elapsed();
     sleep(RESTING).await;
-    let memory_with_sockets = usage::memory(server.pid)?;
+    let memory_with_sockets = process::memory(server.pid)?;
     let idle_cpu_percent = idle_cpu_percent(server.pid).await?;
 
     feed.run(args.rate.get(), WARM_UP_SECONDS).await?;
@@ -103,7 +105,7 @@ async fn on_server(
     audience.wait_for(feed.changes(), PATIENCE).await;
     let spent = meter.read().await?.since(before);
     sleep(LATECOMERS).await;
-    let memory_after_feed = usage::memory(server.pid)?;
+    let memory_after_feed = process::memory(server.pid)?;
     let deliveries = Deliveries::judge(feed.told(), audience.leave().await?, stretch.begun);
 
     let per_socket = |memory: f64| (memory - memory_before) / args.sockets.get() as f64;
@@ -135,8 +137,8 @@ async fn on_server(
 
 /// The share of a core that the server takes while nothing happens, in percent.
 async fn idle_cpu_percent(pid: u32) -> anyhow::Result<f64> {
-    let (begun, before) = (Instant::now(), usage::cpu(pid)?);
+    let (begun, before) = (Instant::now(), process::cpu(pid)?);
     sleep(IDLING).await;
-    let spent = usage::cpu(pid)?.saturating_sub(before);
+    let spent = process::cpu(pid)?.saturating_sub(before);
     Ok(100.0 * spent.as_secs_f64() / begun.elapsed().as_secs_f64())
 }

@@ -12,7 +12,7 @@ use super::{Order, OrderItem};
 use crate::chaos::{self, Bug};
 use crate::db::{TransactionId, Witness};
 use crate::events::{EventKind, NewEvent};
-use crate::id::{JobId, OrderId, OrderItemId, PaymentId, UserId};
+use crate::id::{JobId, OrderId, OrderItemId, PaymentId, ProductId, UserId};
 use crate::jobs::ChargePayment;
 use crate::money::Currency;
 
@@ -191,6 +191,11 @@ impl Batch {
         .bind(KEPT_HOURS)
         .fetch_one(connection)
         .await
+    }
+
+    /// What was ordered.
+    pub(super) fn products(&self) -> impl Iterator<Item = ProductId> + '_ {
+        self.placed.iter().flat_map(|(order, _, _)| order.order_items.iter().map(|item| item.product.id))
     }
 
     /// Logs and counts what was decided, once it is committed.

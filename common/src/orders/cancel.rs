@@ -145,7 +145,7 @@ async fn transact(pool: &PgPool, announcer: &Announcer, wanted: Wanted) -> Resul
     let attempts = jobs.last().map_or(0, |newest| newest.attempts);
     let events = told(&row, attempts, order);
     let id = write(&mut transaction, order).await?;
-    products::queries::release_stock(&mut transaction, &[order]).await?;
+    let restocked = products::queries::release_stock(&mut transaction, &[order]).await?;
     events::append(&mut transaction, &events).await?;
     chaos::step("cancel.before_commit");
     db::commit(pool, transaction, id, &Cancelled(order)).await.map_err(|error| match error {
@@ -154,6 +154,7 @@ async fn transact(pool: &PgPool, announcer: &Announcer, wanted: Wanted) -> Resul
     })?;
     chaos::step("cancel.after_commit");
     announcer.announce(&events);
+    announcer.products.tell(restocked);
     tracing::info!(order_id = %order, "order cancelled");
     metrics::counter!("shop_orders_cancelled_total").increment(1);
     Ok(())

@@ -22,7 +22,6 @@ use crate::group::{GroupError, Grouper, Limits};
 use crate::id::JobId;
 use crate::jobs::queue::Queue;
 use crate::money::Currency;
-use crate::redis::Redis;
 
 /// How long a request with a key that is in flight waits before it looks again.
 const KEY_POLL: Duration = Duration::from_millis(50);
@@ -67,8 +66,14 @@ struct Context {
 
 impl Placement {
     /// Opens the door.
-    pub fn new(pool: PgPool, redis: Redis, currency: Currency, settings: &config::Placement, render: Render) -> Self {
-        let (queue, announcer) = (Queue::new(redis.clone()), Announcer::new(redis));
+    pub fn new(
+        pool: PgPool,
+        queue: Queue,
+        announcer: Announcer,
+        currency: Currency,
+        settings: &config::Placement,
+        render: Render,
+    ) -> Self {
         let context = Context { pool, queue, announcer, terms: Terms { currency, render } };
         let limits = Limits {
             queue: settings.queue,
@@ -200,6 +205,7 @@ impl Context {
         }
         batch.count();
         self.announcer.announce(&batch.events);
+        self.announcer.products.tell(batch.products());
         if !chaos::planted(Bug::EnqueueBeforeCommitOnly) {
             self.enqueue(batch.jobs);
         }

@@ -13,7 +13,7 @@ use super::told::{self, PaymentTold};
 use crate::chaos::{self, Bug};
 use crate::db::{self, CommitError, Locks, TransactionId, Witness};
 use crate::events::{self, Announcer, NewEvent};
-use crate::id::{JobId, OrderId, PaymentId, UserId};
+use crate::id::{JobId, OrderId, PaymentId, ProductId, UserId};
 use crate::jobs::queue::Lease;
 use crate::jobs::{ChargePayment, JobState, Token};
 use crate::money::{Currency, Money};
@@ -105,6 +105,7 @@ pub async fn settle(
     db::commit(pool, transaction, id, &changes).await?;
     chaos::step("settle.after_commit");
     announcer.announce(&changes.events);
+    announcer.products.tell(changes.restocked);
     for one in &settled {
         one.count(ChargePayment::KIND);
     }
@@ -125,7 +126,7 @@ async fn decide_and_write(
         })
         .collect();
     let id = changes.write(connection).await?;
-    products::queries::release_stock(connection, &changes.released).await?;
+    changes.restocked = products::queries::release_stock(connection, &changes.released).await?;
     if chaos::planted(Bug::StockReleasedTwice) {
         products::queries::release_stock(connection, &changes.released).await?;
     }
@@ -184,6 +185,8 @@ struct Changes {
     payments: Vec<PaymentChange>,
     attempts: Vec<Attempt>,
     released: Vec<OrderId>,
+    /// What the released orders held.
+    restocked: Vec<ProductId>,
     events: Vec<NewEvent>,
 }
 

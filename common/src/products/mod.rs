@@ -1,5 +1,6 @@
 //! Products: what is sold, at what price, and how much of it there is.
 
+pub mod changes;
 pub mod movements;
 pub mod queries;
 pub mod search;

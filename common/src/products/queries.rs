@@ -186,27 +186,27 @@ pub async fn delete(pool: &PgPool, id: ProductId, expected: &Expected) -> Result
     Ok(())
 }
 
-/// Gives back what these orders hold. The products are locked in the order of their ids.
+/// Gives back what these orders hold, and says of which products. They are locked in the order of their ids.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn release_stock(connection: &mut PgConnection, orders: &[OrderId]) -> Result<(), sqlx::Error> {
+pub async fn release_stock(connection: &mut PgConnection, orders: &[OrderId]) -> Result<Vec<ProductId>, sqlx::Error> {
     if orders.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    sqlx::query(
+    sqlx::query_scalar(
         "WITH back AS (
              SELECT product_id AS id, sum(quantity)::bigint AS quantity
              FROM order_items WHERE order_id = ANY($1) GROUP BY product_id
          ), locked AS (
              SELECT p.id FROM products p JOIN back USING (id) ORDER BY p.id FOR NO KEY UPDATE OF p
          )
-         UPDATE products p SET stock = p.stock + back.quantity FROM back JOIN locked USING (id) WHERE p.id = back.id",
+         UPDATE products p SET stock = p.stock + back.quantity FROM back JOIN locked USING (id) WHERE p.id = back.id
+         RETURNING p.id",
     )
     .bind(orders)
-    .execute(connection)
-    .await?;
-    Ok(())
+    .fetch_all(connection)
+    .await
 }
 
 pub(super) async fn lock(connection: &mut PgConnection, id: ProductId) -> Result<Option<Revision>, sqlx::Error> {

@@ -10,7 +10,7 @@ use sqlx::{PgConnection, PgPool};
 use crate::chaos;
 use crate::db::{self, CommitError, Locks, TransactionId, Witness};
 use crate::events::{self, Announcer, NewEvent};
-use crate::id::{JobId, OrderId, PaymentId, UserId};
+use crate::id::{JobId, OrderId, PaymentId, ProductId, UserId};
 use crate::jobs::queue::Lease;
 use crate::jobs::retry::Backoff;
 use crate::jobs::{JobState, RefundPayment, Token};
@@ -115,12 +115,13 @@ pub async fn settle(
 ) -> Result<Settled, CommitError> {
     let mut transaction = db::begin(pool, Locks::Usual).await.map_err(CommitError::RolledBack)?;
     let written = write(&mut transaction, backoff, settlement).await.map_err(CommitError::RolledBack)?;
-    let Written { settled, state: Some(state), id, events } = written else { return Ok(written.settled) };
+    let Written { settled, state: Some(state), id, events, restocked } = written else { return Ok(written.settled) };
     chaos::step("refund.before_settled");
     let written = Settling { lease: &settlement.lease, state };
     db::commit(pool, transaction, id, &written).await?;
     chaos::step("refund.after_settled");
     announcer.announce(&events);
+    announcer.products.tell(restocked);
     settled.count(RefundPayment::KIND);
     Ok(settled)
 }
@@ -132,6 +133,8 @@ struct Written {
     state: Option<JobState>,
     id: TransactionId,
     events: Vec<NewEvent>,
+    /// What went back into stock.
+    restocked: Vec<ProductId>,
 }
 
 async fn write(
@@ -140,24 +143,25 @@ async fn write(
     settlement: &Settlement,
 ) -> Result<Written, sqlx::Error> {
     let id = sqlx::query_scalar("SELECT pg_current_xact_id()::text::bigint").fetch_one(&mut *connection).await?;
-    let nothing = |settled| Written { settled, state: None, id, events: Vec::new() };
+    let silent = |settled, state| Written { settled, state, id, events: Vec::new(), restocked: Vec::new() };
+    let nothing = |settled| silent(settled, None);
     let Some(row) = lock(connection, settlement.lease.job).await? else { return Ok(nothing(Settled::Fenced)) };
     match decide(&row, settlement, backoff) {
         Next::Nothing(settled) => Ok(nothing(settled)),
         Next::End => {
-            let events = end(connection, &row).await?;
+            let (events, restocked) = end(connection, &row).await?;
             let settled = Settled::Ended(OrderStatus::Refunded);
-            Ok(Written { settled, state: Some(JobState::Completed), id, events })
+            Ok(Written { settled, state: Some(JobState::Completed), id, events, restocked })
         }
         Next::Again(delay) => {
             put_off(connection, &row, JobState::Scheduled, delay, settlement.outcome.code()).await?;
-            Ok(Written { settled: Settled::Again(delay), state: Some(JobState::Scheduled), id, events: Vec::new() })
+            Ok(silent(Settled::Again(delay), Some(JobState::Scheduled)))
         }
         Next::Bury(reason) => {
             tracing::error!(job = %row.job_id, order = %row.order_id, status = row.order_status.as_str(), reason,
                 "the job of a refund is buried: an operator must look at it");
             put_off(connection, &row, JobState::Dead, Duration::ZERO, Some(&reason)).await?;
-            Ok(Written { settled: Settled::Buried, state: Some(JobState::Dead), id, events: Vec::new() })
+            Ok(silent(Settled::Buried, Some(JobState::Dead)))
         }
     }
 }
@@ -208,8 +212,9 @@ fn may_end(row: &Row) -> bool {
         && row.payment_status.can_become(PaymentStatus::Refunded)
 }
 
-/// Job, payment, order and refund come to their end together, with the stock if that was chosen. Gives what is told of it.
-async fn end(connection: &mut PgConnection, row: &Row) -> Result<Vec<NewEvent>, sqlx::Error> {
+/// Job, payment, order and refund come to their end together, with the stock if that was chosen. Gives what is told of it, and
+/// which products went back.
+async fn end(connection: &mut PgConnection, row: &Row) -> Result<(Vec<NewEvent>, Vec<ProductId>), sqlx::Error> {
     sqlx::query(
         "WITH done_job AS (
              UPDATE jobs SET state = 'completed', attempts = attempts + 1, last_error = NULL, updated_at = now()
@@ -226,12 +231,11 @@ async fn end(connection: &mut PgConnection, row: &Row) -> Result<Vec<NewEvent>, 
     .bind(row.payment_id)
     .execute(&mut *connection)
     .await?;
-    if row.restock {
-        products::queries::release_stock(connection, &[row.order_id]).await?;
-    }
+    let restocked =
+        if row.restock { products::queries::release_stock(connection, &[row.order_id]).await? } else { Vec::new() };
     let events = told(row);
     events::append(connection, &events).await?;
-    Ok(events)
+    Ok((events, restocked))
 }
 
 /// The job waits for another try or for an operator; the order and the payment stay as they are. Whoever waits for
