@@ -183,8 +183,8 @@ Examples:
         subcommand,
         after_help = "\
 Examples:
-  shopctl jobs list --state scheduled
-  shopctl jobs dead list
+  shopctl jobs top
+  shopctl jobs list --needs-operator
   shopctl jobs pause --reason 'the gateway is down for an hour'"
     )]
     Jobs(JobsCommand),

@@ -12,7 +12,8 @@ Exit codes:
   3  not found
   4  refused: something has to be allowed or changed first
   5  conflict with the present state
-  6  a server is away";
+  6  a server is away
+  130  stopped (Ctrl-C)";
 
 /// Why a command did not succeed, as far as a script needs to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(crate) enum Exit {
     Conflict,
     /// A server that is needed does not answer.
     Away,
+    /// Somebody asked it to stop.
+    Stopped,
     /// The code of a command that was run for the caller, handed on as it is.
     Command(u8),
 }
@@ -42,6 +45,7 @@ impl Exit {
             Self::Refused => 4,
             Self::Conflict => 5,
             Self::Away => 6,
+            Self::Stopped => 130,
             Self::Command(code) => code,
         }
     }
@@ -119,8 +123,9 @@ mod tests {
     #[test]
     fn every_kind_of_end_has_the_documented_code() {
         let codes =
-            [Exit::Failed, Exit::Usage, Exit::NotFound, Exit::Refused, Exit::Conflict, Exit::Away].map(Exit::code);
-        assert_eq!(codes, [1, 2, 3, 4, 5, 6]);
+            [Exit::Failed, Exit::Usage, Exit::NotFound, Exit::Refused, Exit::Conflict, Exit::Away, Exit::Stopped]
+                .map(Exit::code);
+        assert_eq!(codes, [1, 2, 3, 4, 5, 6, 130]);
         assert_eq!(Exit::Command(42).code(), 42);
     }
 }

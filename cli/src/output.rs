@@ -80,10 +80,11 @@ pub(crate) fn or_dash(value: Option<impl Display>) -> String {
 
 /// Prints rows under headers, without borders, so that `awk` can read them too.
 pub(crate) fn table<const N: usize>(headers: [&str; N], rows: Vec<[String; N]>) -> io::Result<()> {
-    data(render(headers, rows))
+    data(rendered(headers, rows))
 }
 
-fn render<const N: usize>(headers: [&str; N], rows: Vec<[String; N]>) -> String {
+/// The same as a text.
+pub(crate) fn rendered<const N: usize>(headers: [&str; N], rows: Vec<[String; N]>) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(headers).add_rows(rows);
     for column in table.column_iter_mut() {
@@ -115,6 +116,6 @@ mod tests {
     #[test]
     fn a_table_is_plain_columns() {
         let rows = vec![["redis".to_owned(), "7".to_owned()], ["api-1".to_owned(), "12".to_owned()]];
-        assert_eq!(render(["NAME", "PID"], rows), "NAME   PID\nredis  7\napi-1  12");
+        assert_eq!(rendered(["NAME", "PID"], rows), "NAME   PID\nredis  7\napi-1  12");
     }
 }

@@ -83,14 +83,19 @@ impl Shop {
         Ok(Redis::connect_listening(self.redis_settings()?, move |_| hear())?)
     }
 
-    /// Tells the workers of jobs that the table has for now. What Redis does not hear, they find by themselves.
-    pub(crate) async fn enqueue(&self, jobs: &[JobId]) {
+    /// Tells the workers of jobs that the table has for now, and gives whether Redis has heard. What it does not hear,
+    /// they find by themselves.
+    pub(crate) async fn enqueue(&self, jobs: &[JobId]) -> bool {
         let told = match self.redis() {
             Ok(redis) => Queue::new(redis).enqueue(jobs).await.map_err(|error| error.to_string()),
             Err(_) => Err("REDIS_URL is not set".to_owned()),
         };
-        if let Err(error) = told {
-            output::note(format!("Redis does not answer ({error}); the workers schedule the jobs when it does"));
+        match told {
+            Ok(()) => true,
+            Err(error) => {
+                output::note(format!("Redis does not answer ({error}); the workers schedule the jobs when it does"));
+                false
+            }
         }
     }
 }

@@ -174,12 +174,19 @@ impl<C: Column> PageRequest<C> {
         Some(i64::from(skipped) + i64::try_from(rows).ok()?)
     }
 
-    /// The page out of its rows, of which one may be too many.
-    pub(crate) fn page(&self, mut items: Vec<C::Row>, total: Total) -> Page<C::Row> {
-        let has_next_page = items.len() > self.take as usize;
-        items.truncate(self.take as usize);
-        let last = items.last().filter(|_| has_next_page);
+    /// The rows without the one that may be too many, and the cursor behind them if there was one.
+    pub(crate) fn cut_off(&self, mut rows: Vec<C::Row>) -> (Vec<C::Row>, Option<Cursor>) {
+        let has_next_page = rows.len() > self.take as usize;
+        rows.truncate(self.take as usize);
+        let last = rows.last().filter(|_| has_next_page);
         let next_cursor = last.map(|row| Cursor::new(self.scope, self.column.position(row)));
+        (rows, next_cursor)
+    }
+
+    /// The page out of its rows, of which one may be too many.
+    pub(crate) fn page(&self, items: Vec<C::Row>, total: Total) -> Page<C::Row> {
+        let (items, next_cursor) = self.cut_off(items);
+        let has_next_page = next_cursor.is_some();
         // An estimate may be too low for what has come already.
         let seen = i64::from(self.skipped().unwrap_or(0)) + items.len() as i64 + i64::from(has_next_page);
         Page {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use shop_common::db::MIGRATOR;
 use shop_common::id::{BootId, JobId};
 use shop_common::jobs::backlog::{self, Live};
+use shop_common::jobs::workers::Pulse;
 use shop_common::jobs::{dead, workers};
 use shop_testkit::Shop;
 use sqlx::PgPool;
@@ -68,7 +69,7 @@ async fn workers_that_were_heard_within_a_lease_are_alive(pool: PgPool) {
     let lease = Duration::from_secs(15);
     let (heard, silent) = (BootId::new(), BootId::new());
     for boot in [heard, silent] {
-        workers::beat(&pool, boot, "host", 0).await.unwrap();
+        workers::beat(&pool, boot, "host", &Pulse::default()).await.unwrap();
     }
     sqlx::query("UPDATE workers SET heartbeat_at = now() - interval '16 seconds' WHERE boot_id = $1")
         .bind(silent)

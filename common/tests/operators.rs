@@ -4,15 +4,14 @@
 use std::time::Duration;
 
 use redis::AsyncCommands;
-use shop_common::db::{Ending, MIGRATOR};
+use shop_common::db::MIGRATOR;
 use shop_common::id::{BootId, JobId, OrderId, ProductId};
 use shop_common::jobs::compare::{Comparison, Remedy, compare};
-use shop_common::jobs::dead::{self, Chosen, Purpose, ReviveError, Which};
 use shop_common::jobs::pause::{self, Paused};
 use shop_common::jobs::queue::{Depth, Lease};
-use shop_common::jobs::{JobState, Token, workers};
+use shop_common::jobs::workers::{self, Pulse};
+use shop_common::jobs::{JobState, Token};
 use shop_common::orders::claim::{self, Claim};
-use shop_common::orders::status::OrderStatus;
 use shop_common::reason::Reason;
 use shop_testkit::Shop;
 use sqlx::{AssertSqlSafe, PgPool};
@@ -43,16 +42,6 @@ async fn state(shop: &Shop, job: JobId) -> JobState {
 async fn claim_as(shop: &Shop, boot: BootId, job: JobId) -> Vec<Claim> {
     let lease = Lease { job, token: Token::new(boot, 1) };
     claim::claim(&shop.pool, &shop.announcer, &[lease], boot, LEASE).await.unwrap()
-}
-
-async fn revived(
-    shop: &Shop,
-    chosen: &Chosen,
-    purpose: Purpose<'_>,
-    ending: Ending,
-) -> Result<Vec<JobId>, ReviveError> {
-    let mut revived = Vec::new();
-    dead::revive(&shop.pool, chosen, purpose, ending, &mut revived).await.map(|()| revived)
 }
 
 fn reason(text: &str) -> Reason {
@@ -124,115 +113,6 @@ async fn a_pause_does_not_wait_for_a_backup(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
-async fn a_dead_job_needs_an_operator_while_its_order_is_open(pool: PgPool) {
-    let (shop, order, stuck) = one_order(pool).await;
-    let mug = shop.product("1", 9).await;
-    let (declined, _) = another(&shop, mug).await;
-    another(&shop, mug).await;
-    run(&shop, format!("UPDATE jobs SET state = 'dead' WHERE order_id IN ('{order}', '{declined}')")).await;
-    run(&shop, format!("UPDATE orders SET status = 'FAILED' WHERE id = '{declined}'")).await;
-
-    let listed = dead::list(&shop.pool, Which::NeedOperator, 10).await.unwrap();
-    assert_eq!(
-        listed.iter().map(|dead| (dead.job.id, dead.order_status)).collect::<Vec<_>>(),
-        [(stuck, OrderStatus::Pending)]
-    );
-    assert_eq!(dead::list(&shop.pool, Which::All, 10).await.unwrap().len(), 2);
-}
-
-#[sqlx::test(migrator = "MIGRATOR")]
-async fn a_dead_job_is_retried_while_its_order_is_open_and_of_several_all_or_none(pool: PgPool) {
-    let (shop, _, stuck) = one_order(pool).await;
-    let mug = shop.product("1", 9).await;
-    let (failed, over) = another(&shop, mug).await;
-    let (_, live) = another(&shop, mug).await;
-    run(&shop, format!("UPDATE jobs SET state = 'dead', give_up = 'x' WHERE id IN ('{stuck}', '{over}')")).await;
-    run(&shop, format!("UPDATE orders SET status = 'FAILED' WHERE id = '{failed}'")).await;
-    let retry =
-        async |jobs: &[JobId]| revived(&shop, &Chosen::These(jobs.to_vec()), Purpose::Retry, Ending::Commit).await;
-
-    assert!(matches!(
-        retry(&[stuck, over]).await,
-        Err(ReviveError::OrderEnded { job, order: OrderStatus::Failed }) if job == over
-    ));
-    assert!(matches!(retry(&[stuck, live]).await, Err(ReviveError::NotDead { state: JobState::Scheduled, .. })));
-    assert!(matches!(retry(&[stuck, JobId::new()]).await, Err(ReviveError::Unknown(_))));
-    assert_eq!(state(&shop, stuck).await, JobState::Dead);
-
-    assert_eq!(retry(&[stuck]).await.unwrap(), [stuck]);
-    assert_eq!(state(&shop, stuck).await, JobState::Scheduled);
-    let give_up: Option<String> =
-        sqlx::query_scalar("SELECT give_up FROM jobs WHERE id = $1").bind(stuck).fetch_one(&shop.pool).await.unwrap();
-    assert_eq!(give_up, None, "who retries a job does not give it up");
-}
-
-#[sqlx::test(migrator = "MIGRATOR")]
-async fn all_are_those_that_need_an_operator_and_a_dry_run_changes_nothing(pool: PgPool) {
-    let (shop, order, older) = one_order(pool).await;
-    let mug = shop.product("1", 9).await;
-    let (failed, over) = another(&shop, mug).await;
-    run(&shop, format!("UPDATE jobs SET state = 'dead'; UPDATE orders SET status = 'FAILED' WHERE id = '{failed}'"))
-        .await;
-    // A second dead job of the first order: only the later one can go on.
-    let newer = JobId::new();
-    run(
-        &shop,
-        format!(
-            "INSERT INTO jobs (id, kind, version, payload, order_id, state)
-             SELECT '{newer}', kind, version, payload, order_id, 'dead' FROM jobs WHERE id = '{older}'"
-        ),
-    )
-    .await;
-    let given_up = reason("given up");
-    let all = async |ending| revived(&shop, &Chosen::All, Purpose::GiveUp(&given_up), ending).await.unwrap();
-
-    assert_eq!(all(Ending::DryRun).await, [newer]);
-    assert_eq!(state(&shop, newer).await, JobState::Dead);
-    let both = Chosen::These(vec![older, newer]);
-    let twice = revived(&shop, &both, Purpose::Retry, Ending::Commit).await;
-    assert!(matches!(twice, Err(ReviveError::TwoLive)), "{twice:?}");
-
-    assert_eq!(all(Ending::Commit).await, [newer]);
-    assert_eq!(all(Ending::Commit).await, []);
-    assert_eq!((state(&shop, older).await, state(&shop, over).await), (JobState::Dead, JobState::Dead));
-    let given: (OrderId, String) = sqlx::query_as("SELECT order_id, give_up FROM jobs WHERE state = 'scheduled'")
-        .fetch_one(&shop.pool)
-        .await
-        .unwrap();
-    assert_eq!(given, (order, "given up".to_owned()));
-}
-
-#[sqlx::test(migrator = "MIGRATOR")]
-async fn of_all_those_are_told_that_were_brought_back_before_the_database_refused(pool: PgPool) {
-    let (shop, _, _) = one_order(pool).await;
-    // One more than a page, and the last one cannot be written.
-    let more = "INSERT INTO orders
-             SELECT (jsonb_populate_record(o, jsonb_build_object('id', gen_random_uuid()))).*
-             FROM orders o, generate_series(1, 1000);
-         INSERT INTO jobs
-             SELECT (jsonb_populate_record(j, jsonb_build_object('id', gen_random_uuid(), 'order_id', o.id))).*
-             FROM jobs j, orders o WHERE o.id <> j.order_id;
-         UPDATE jobs SET state = 'dead';
-         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-             IF NEW.order_id = (SELECT id FROM orders ORDER BY id DESC LIMIT 1) THEN RAISE 'the disk is full'; END IF;
-             RETURN NEW;
-         END $$;
-         CREATE TRIGGER refuse BEFORE UPDATE ON jobs FOR EACH ROW EXECUTE FUNCTION refuse()";
-    run(&shop, more.to_owned()).await;
-    let mut revived = Vec::new();
-
-    let refused = dead::revive(&shop.pool, &Chosen::All, Purpose::Retry, Ending::Commit, &mut revived).await;
-
-    assert!(matches!(refused, Err(ReviveError::Database(_))), "{refused:?}");
-    let mut scheduled: Vec<JobId> =
-        sqlx::query_scalar("SELECT id FROM jobs WHERE state = 'scheduled'").fetch_all(&shop.pool).await.unwrap();
-    scheduled.sort();
-    revived.sort();
-    assert_eq!(revived.len(), 1000);
-    assert_eq!(revived, scheduled);
-}
-
-#[sqlx::test(migrator = "MIGRATOR")]
 async fn a_shop_in_order_has_no_differences(pool: PgPool) {
     let (shop, _, _) = one_order(pool).await;
     let mug = shop.product("1", 9).await;
@@ -258,7 +138,7 @@ async fn what_redis_has_lost_is_found_and_put_back(pool: PgPool) {
     let (_, in_hand) = another(&shop, mug).await;
     let (_, orphan) = another(&shop, mug).await;
     let boot = BootId::new();
-    workers::beat(&shop.pool, boot, "test", 1).await.unwrap();
+    workers::beat(&shop.pool, boot, "test", &Pulse::default()).await.unwrap();
     claim_as(&shop, boot, in_hand).await;
     claim_as(&shop, BootId::new(), orphan).await;
     run(&shop, format!("UPDATE jobs SET run_at = now() - interval '1 minute' WHERE id = '{due}'")).await;
@@ -307,11 +187,14 @@ async fn ghosts_are_found_in_both_sets_and_removed(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
-async fn workers_are_alive_until_they_are_silent_for_a_lease(pool: PgPool) {
+async fn workers_are_alive_until_they_are_silent_for_a_lease_and_tell_what_they_do(pool: PgPool) {
     assert!(workers::list(&pool, LEASE).await.unwrap().is_empty());
     let (older, newer) = (BootId::new(), BootId::new());
-    for (boot, in_hand) in [(older, 3), (newer, 0)] {
-        workers::beat(&pool, boot, "here", in_hand).await.unwrap();
+    let mut busy =
+        Pulse { in_hand: 3, settled: 50, lately: Duration::from_secs(5), lately_settled: 20, ..Pulse::default() };
+    busy.lately_started.add(Duration::from_secs(2));
+    for (boot, pulse) in [(older, &busy), (newer, &Pulse::default())] {
+        workers::beat(&pool, boot, "here", pulse).await.unwrap();
     }
     sqlx::query("UPDATE workers SET heartbeat_at = now() - interval '20 seconds' WHERE boot_id = $1")
         .bind(older)
@@ -327,4 +210,19 @@ async fn workers_are_alive_until_they_are_silent_for_a_lease(pool: PgPool) {
     );
     assert!((20.0..3600.0).contains(&listed[0].silent_seconds));
     assert_eq!((listed[0].in_hand, listed[0].host.as_str()), (3, "here"));
+    assert_eq!((listed[0].settled, listed[0].settled_per_second), (50, 4.0));
+    assert!((2.0..2.5).contains(&listed[0].start_lateness.unwrap().p99));
+    assert_eq!((listed[1].settled_per_second, listed[1].start_lateness), (0.0, None));
+}
+
+/// As a worker of before migration 0012 does it.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_worker_of_before_says_nothing_of_what_it_does_and_is_listed_all_the_same(pool: PgPool) {
+    sqlx::query("INSERT INTO workers (boot_id, host, pid, in_hand) VALUES ($1, 'here', 1, 2)")
+        .bind(BootId::new())
+        .execute(&pool)
+        .await
+        .unwrap();
+    let listed = workers::list(&pool, LEASE).await.unwrap();
+    assert_eq!((listed[0].in_hand, listed[0].settled, listed[0].start_lateness), (2, 0, None));
 }

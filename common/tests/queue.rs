@@ -6,7 +6,8 @@ use std::time::Duration;
 use shop_common::db::MIGRATOR;
 use shop_common::id::{BootId, JobId};
 use shop_common::jobs::queue::{CHUNK, Depth, Lease, Queue};
-use shop_common::jobs::{ledger, reconcile, workers};
+use shop_common::jobs::workers::{self, Pulse};
+use shop_common::jobs::{ledger, reconcile};
 use shop_common::orders::claim;
 use shop_common::redis::Redis;
 use shop_testkit::Shop;
@@ -131,7 +132,7 @@ async fn of_two_workers_with_the_same_job_one_takes_it(pool: PgPool) {
     let mut taken = Vec::new();
     for _ in 0..2 {
         let boot = BootId::new();
-        workers::beat(&shop.pool, boot, "test", 0).await.unwrap();
+        workers::beat(&shop.pool, boot, "test", &Pulse::default()).await.unwrap();
         let lease = Lease { job, token: shop_common::jobs::Token::new(boot, 1) };
         taken.push(claim::claim(&shop.pool, &shop.announcer, &[lease], boot, LEASE).await.unwrap().len());
     }
@@ -182,7 +183,7 @@ async fn a_job_in_the_hands_of_a_living_worker_is_not_scheduled_again_and_an_orp
     let mug = shop.product("1", 5).await;
     let order = shop.order(shop.customer().await, &[(mug, 1)], "test").await;
     let boot = BootId::new();
-    workers::beat(&shop.pool, boot, "test", 0).await.unwrap();
+    workers::beat(&shop.pool, boot, "test", &Pulse::default()).await.unwrap();
     let lease = Lease { job: shop.job_of(order).await, token: shop_common::jobs::Token::new(boot, 1) };
     assert_eq!(claim::claim(&shop.pool, &shop.announcer, &[lease], boot, LEASE).await.unwrap().len(), 1);
     flush(&shop).await;
@@ -198,7 +199,7 @@ async fn a_claim_whose_answer_got_lost_is_given_back(pool: PgPool) {
     let mug = shop.product("1", 5).await;
     let order = shop.order(shop.customer().await, &[(mug, 1)], "test").await;
     let boot = BootId::new();
-    workers::beat(&shop.pool, boot, "test", 0).await.unwrap();
+    workers::beat(&shop.pool, boot, "test", &Pulse::default()).await.unwrap();
     let lease = Lease { job: shop.job_of(order).await, token: shop_common::jobs::Token::new(boot, 1) };
     claim::claim(&shop.pool, &shop.announcer, std::slice::from_ref(&lease), boot, LEASE).await.unwrap();
 

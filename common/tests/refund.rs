@@ -6,7 +6,9 @@ use std::time::Duration;
 use futures::future::join_all;
 use shop_common::db::{Ending, Locks, MIGRATOR};
 use shop_common::id::{BootId, JobId, OrderId, ProductId, UserId};
-use shop_common::jobs::dead::{self, Chosen, Purpose, ReviveError, Which};
+use shop_common::jobs::act::{self, ActError, Selection, Verb};
+use shop_common::jobs::dead::count_needing_operator;
+use shop_common::jobs::filter::JobFilter;
 use shop_common::jobs::queue::Lease;
 use shop_common::jobs::retry::Backoff;
 use shop_common::jobs::{Task, Token};
@@ -385,28 +387,27 @@ async fn a_refund_that_contradicts_the_books_is_buried_reported_and_retried_by_a
     assert_eq!((shop.status(order).await, shop.stock(mug).await), (OrderStatus::Completed, 3));
     assert_eq!(events(&shop, customer).await, told, "nothing has changed");
     assert_eq!(broken(&shop).await, ["I4"]);
-    let dead = dead::list(&shop.pool, Which::NeedOperator, 10).await.unwrap();
-    assert_eq!(dead.len(), 1);
-    assert_eq!((dead[0].job.id, dead[0].order_status), (claim.job.id, OrderStatus::Completed));
-    assert_eq!(dead[0].job.last_error.as_deref(), Some("nothing_captured"));
+    assert_eq!(count_needing_operator(&shop.pool).await.unwrap(), [("refund_payment".to_owned(), 1)]);
 
-    let (these, mut revived) = (Chosen::These(vec![claim.job.id]), Vec::new());
+    let these = [claim.job.id];
     let reason = "no".parse().unwrap();
-    let given_up =
-        dead::revive(&shop.pool, &these, Purpose::GiveUp(&reason), Ending::Commit, &mut revived).await.unwrap_err();
-    assert!(matches!(given_up, ReviveError::Refund(job) if job == claim.job.id), "{given_up}");
-    dead::revive(&shop.pool, &Chosen::All, Purpose::GiveUp(&reason), Ending::Commit, &mut revived).await.unwrap();
-    assert_eq!(revived, []);
+    let give_up = Verb::Cancel(&reason);
+    let given_up = act::act_on_all_of(&shop.pool, give_up, &these, Ending::Commit).await.unwrap_err();
+    assert!(matches!(given_up, ActError::Refund(job) if job == claim.job.id), "{given_up}");
+    assert_eq!(act::select(&shop.pool, give_up, &JobFilter::default()).await.unwrap(), Selection::default());
+    assert_eq!(act::act(&shop.pool, give_up, &these).await.unwrap(), []);
     run(&shop, "UPDATE jobs SET claims = 30 WHERE kind = 'refund_payment'").await;
-    dead::revive(&shop.pool, &these, Purpose::Retry, Ending::Commit, &mut revived).await.unwrap();
-    assert_eq!(revived, [claim.job.id]);
+    assert_eq!(act::act_on_all_of(&shop.pool, Verb::Retry, &these, Ending::Commit).await.unwrap(), these);
+    // Scheduled again, it is owed as before.
+    assert_eq!(act::select(&shop.pool, give_up, &JobFilter::default()).await.unwrap(), Selection::default());
+    assert_eq!(act::act(&shop.pool, give_up, &these).await.unwrap(), []);
     shop.assert_sound().await;
 
     let again = claimed(&shop, order).await.unwrap();
     assert_eq!((again.job.crashes(), &again.key), (0, &claim.key));
     given_back(&shop, &again).await;
     assert_eq!(settled(&shop, &again, Outcome::Refunded).await, Settled::Ended(OrderStatus::Refunded));
-    assert!(dead::list(&shop.pool, Which::NeedOperator, 10).await.unwrap().is_empty());
+    assert!(count_needing_operator(&shop.pool).await.unwrap().is_empty());
     shop.assert_sound().await;
 }
 
@@ -419,19 +420,17 @@ async fn all_dead_jobs_that_need_an_operator_are_retried_those_of_refunds_too(po
     let charge = shop.job_of(open).await;
     run(&shop, "UPDATE jobs SET state = 'dead' WHERE state = 'scheduled'").await;
 
-    let mut revived = Vec::new();
-    dead::revive(&shop.pool, &Chosen::All, Purpose::Retry, Ending::Commit, &mut revived).await.unwrap();
-
-    assert_eq!(revived, [refund, charge]);
+    let dead = act::select(&shop.pool, Verb::Retry, &JobFilter::default()).await.unwrap();
+    assert_eq!(dead.jobs, [refund, charge]);
+    assert_eq!(act::act(&shop.pool, Verb::Retry, &dead.jobs).await.unwrap().len(), 2);
     shop.assert_sound().await;
     // The job of a refund that is done has nothing left to do.
     let claim = claimed(&shop, order).await.unwrap();
     given_back(&shop, &claim).await;
     settled(&shop, &claim, Outcome::Refunded).await;
     run(&shop, "UPDATE jobs SET state = 'dead' WHERE kind = 'refund_payment'").await;
-    let these = Chosen::These(vec![refund]);
-    let ended = dead::revive(&shop.pool, &these, Purpose::Retry, Ending::Commit, &mut revived).await;
-    assert!(matches!(ended, Err(ReviveError::OrderEnded { order: OrderStatus::Refunded, .. })), "{ended:?}");
+    let ended = act::act_on_all_of(&shop.pool, Verb::Retry, &[refund], Ending::Commit).await;
+    assert!(matches!(ended, Err(ActError::OrderEnded { order: OrderStatus::Refunded, .. })), "{ended:?}");
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

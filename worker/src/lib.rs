@@ -4,6 +4,7 @@
 //! in hand, another takes up when its heartbeat is a lease old.
 
 mod backlog;
+mod doings;
 mod health;
 pub mod heard;
 pub mod in_hand;

@@ -18,6 +18,7 @@ use shop_common::id::BootId;
 use shop_common::jobs::ledger::GivenBack;
 use shop_common::jobs::queue::{Lease, Queue};
 use shop_common::jobs::retry::Backoff;
+use shop_common::jobs::workers::Pulse;
 use shop_common::jobs::{ChargePayment, Task, Token, ledger, pause};
 use shop_common::orders::claim::{self, Claim};
 use shop_common::orders::settle::{self, Settled, Settlement};
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use crate::doings::Doings;
 use crate::heard::Heard;
 use crate::in_hand::InHand;
 use crate::payments::gateway::PaymentGateway;
@@ -56,6 +58,7 @@ pub struct Runner {
     paused: AtomicBool,
     in_hand: InHand,
     heard: Heard,
+    doings: Doings,
     places: Arc<Semaphore>,
     handlers: TaskTracker,
     abandon: CancellationToken,
@@ -116,6 +119,7 @@ impl Runner {
             paused: AtomicBool::new(false),
             in_hand: InHand::default(),
             heard: Heard::default(),
+            doings: Doings::default(),
             places: Arc::new(Semaphore::new(settings.worker.concurrency.max(1))),
             handlers: TaskTracker::new(),
             abandon: CancellationToken::new(),
@@ -143,6 +147,11 @@ impl Runner {
     /// When its heartbeat was heard.
     pub fn heard(&self) -> &Heard {
         &self.heard
+    }
+
+    /// What a heartbeat tells of it.
+    pub fn pulse(&self) -> Pulse {
+        self.doings.tell(self.in_hand.len())
     }
 
     /// The database it works on.
@@ -270,6 +279,7 @@ impl Runner {
     }
 
     fn start(self: &Arc<Self>, claim: Claim) {
+        self.doings.started(Duration::try_from_secs_f64(claim.job.lateness_seconds).unwrap_or_default());
         let span = tracing::info_span!(
             "job",
             job_id = %claim.lease.job,
@@ -321,7 +331,7 @@ impl Runner {
             count_attempt(ChargePayment::KIND, CRASHED, Some(started));
             return self.put_back(&claim, GivenBack::Crashed).await;
         };
-        self.in_hand.drop(std::slice::from_ref(&claim.lease));
+        self.end(&claim, settled);
         count_attempt(ChargePayment::KIND, settlement.outcome.name(), Some(started));
         tracing::info!(
             claim = claim.job.claims,
@@ -331,6 +341,14 @@ impl Runner {
             settled = ?settled,
             "attempt"
         );
+    }
+
+    /// Lets go of a claim that is settled.
+    fn end(&self, claim: &Claim, settled: Settled) {
+        self.in_hand.drop(std::slice::from_ref(&claim.lease));
+        if settled != Settled::Fenced {
+            self.doings.settled();
+        }
     }
 
     /// Gives a job back without an outcome.

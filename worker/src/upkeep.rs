@@ -87,7 +87,7 @@ impl Upkeep {
     pub async fn beat(&self) -> Result<(), sqlx::Error> {
         let (pool, boot, lease) = (self.runner.pool(), self.runner.boot(), self.runner.lease());
         let sent = Instant::now();
-        workers::beat(pool, boot, &self.host, self.runner.in_hand().len()).await?;
+        workers::beat(pool, boot, &self.host, &self.runner.pulse()).await?;
         self.runner.heard().note(sent);
         let lost = ledger::disown(pool, boot, &self.runner.in_hand().leases(), lease / 3).await?;
         if lost > 0 {

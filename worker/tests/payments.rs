@@ -8,10 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use shop_common::db::{Ending, Locks, MIGRATOR};
 use shop_common::id::{BootId, JobId, OrderId};
-use shop_common::jobs::dead::{self, Chosen, Purpose};
+use shop_common::jobs::act::{self, Verb};
 use shop_common::jobs::queue::{Depth, Lease};
 use shop_common::jobs::retry::Backoff;
-use shop_common::jobs::{Token, ledger, pause};
+use shop_common::jobs::{Token, pause};
 use shop_common::orders::claim::{self, Claim};
 use shop_common::orders::settle::{self, Settled, Settlement};
 use shop_common::orders::status::OrderStatus;
@@ -453,8 +453,8 @@ async fn what_is_on_the_schedule_but_not_to_be_done_is_sorted_out(pool: PgPool) 
     assert_eq!((step.due, step.taken), (2, 0));
     assert!(runner.in_hand().is_empty());
     assert_eq!(shop.queue.depth().await.unwrap(), Depth { scheduled: 1, leased: 0 });
-    let job = ledger::list(&shop.pool, &ledger::JobFilter::default(), 10).await.unwrap().pop().unwrap();
-    assert_eq!(shop.queue.place_of(job.id, None).await.unwrap(), Some("scheduled"));
+    let job: JobId = sqlx::query_scalar("SELECT id FROM jobs").fetch_one(&shop.pool).await.unwrap();
+    assert_eq!(shop.queue.place_of(job, None).await.unwrap(), Some("scheduled"));
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
@@ -500,8 +500,7 @@ async fn a_job_in_hand_ends_while_claiming_is_paused(pool: PgPool) {
 async fn give_up(shop: &Shop, order: OrderId) {
     sqlx::query("UPDATE jobs SET state = 'dead' WHERE order_id = $1").bind(order).execute(&shop.pool).await.unwrap();
     let reason = "sold_elsewhere".parse().unwrap();
-    let mut jobs = Vec::new();
-    dead::revive(&shop.pool, &Chosen::All, Purpose::GiveUp(&reason), Ending::Commit, &mut jobs).await.unwrap();
+    let jobs = act::act(&shop.pool, Verb::Cancel(&reason), &[shop.job_of(order).await]).await.unwrap();
     shop.queue.enqueue(&jobs).await.unwrap();
     work_off(shop, &worker(shop, simulated(shop)).await).await;
     shop.assert_sound().await;

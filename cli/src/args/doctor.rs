@@ -11,7 +11,7 @@ pub(crate) struct LogsArgs {
     pub(crate) shop: ShopArgs,
 
     /// Only this one: `api` for all apis, or `api-1`, `worker-1`, `postgres`, `redis`, `shop`
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", value_parser = service)]
     pub(crate) service: Option<String>,
 
     /// Go on with what is written from now on, until Ctrl-C or the end of the shop
@@ -25,6 +25,16 @@ pub(crate) struct LogsArgs {
     /// Only lines of this level or worse
     #[arg(long, value_enum, default_value_t = Level::Trace)]
     pub(crate) level: Level,
+}
+
+/// The name of a service, or of all of its kind.
+fn service(name: &str) -> Result<String, String> {
+    let kinds = ["api", "worker", "postgres", "redis", "shop"];
+    let (kind, number) = name.split_once('-').map_or((name, None), |(kind, number)| (kind, Some(number)));
+    match number.map(str::parse::<u32>) {
+        None | Some(Ok(_)) if kinds.contains(&kind) => Ok(name.to_owned()),
+        _ => Err(format!("it is one of {}; of several it can have a number, as in api-1", kinds.join(", "))),
+    }
 }
 
 /// How bad a line is, the worst first.
@@ -42,4 +52,19 @@ pub(crate) enum Level {
     Debug,
     /// Everything
     Trace,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_known_by_its_kind_and_number() {
+        for name in ["api", "api-1", "worker-12", "postgres", "shop"] {
+            assert_eq!(service(name).as_deref(), Ok(name));
+        }
+        for name in ["apis", "api-x", "api-", ""] {
+            assert!(service(name).is_err(), "{name}");
+        }
+    }
 }

@@ -35,6 +35,9 @@ fn show(args: &ShopArgs) -> Result<(), Failure> {
             keys.iter().for_each(|key| output::note(format!("warning: {key}")));
             Ok(())
         }
-        Err(error) => Err(refused(error)),
+        Err(error) => {
+            output::note(format!("warning: {error}"));
+            Ok(())
+        }
     }
 }

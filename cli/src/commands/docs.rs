@@ -1,7 +1,7 @@
 //! What the program tells about itself: `completions` for a shell, `man` pages, the `openapi` document, the `schema`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Command, CommandFactory};
@@ -27,18 +27,23 @@ pub(crate) fn man(args: &ManArgs) -> Result<(), Failure> {
         None => Ok(output::data(page(program)?.trim_end())?),
         Some(dir) => {
             fs::create_dir_all(dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
-            write(&program, dir)
+            let pages = write(&program, dir)?;
+            Ok(pages.iter().try_for_each(|page| output::data(page.display()))?)
         }
     }
 }
 
-fn write(command: &Command, dir: &Path) -> Result<(), Failure> {
+/// Writes the page of a command and those of the commands below it, and gives their names.
+fn write(command: &Command, dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
     let path = dir.join(format!("{name}.1"));
     fs::write(&path, page(command.clone())?).with_context(|| format!("cannot write {}", path.display()))?;
-    output::data(path.display())?;
+    let mut written = vec![path];
     let shown = command.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help");
-    shown.into_iter().try_for_each(|command| write(command, dir))
+    for command in shown {
+        written.extend(write(command, dir)?);
+    }
+    Ok(written)
 }
 
 fn page(command: Command) -> anyhow::Result<String> {
@@ -54,9 +59,17 @@ mod tests {
 
     use super::*;
 
-    /// The commands directly below the program.
-    fn nouns() -> Vec<String> {
-        Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
+    /// Every command: the page of the one that it is below, and its name.
+    fn all() -> Vec<(String, String)> {
+        fn walk(page: &str, command: &Command, found: &mut Vec<(String, String)>) {
+            for sub in command.get_subcommands() {
+                found.push((page.to_owned(), sub.get_name().to_owned()));
+                walk(&format!("{page}-{}", sub.get_name()), sub, found);
+            }
+        }
+        let mut found = Vec::new();
+        walk("shopctl", &Cli::command(), &mut found);
+        found
     }
 
     #[test]
@@ -65,22 +78,25 @@ mod tests {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "shopctl", &mut script);
             let script = String::from_utf8(script).unwrap();
-            for noun in nouns() {
-                assert!(script.contains(&noun), "{shell} does not know {noun}");
+            for (above, name) in all() {
+                assert!(script.contains(&name), "{shell} does not know {above}-{name}");
             }
-            assert!(script.contains("--dry-run"), "{shell} does not know the options");
+            assert!(script.contains("dry-run"), "{shell} does not know the options");
         }
     }
 
     #[test]
     fn the_manual_has_a_page_for_each_command_with_its_examples() {
         let folder = tempfile::tempdir().unwrap();
-        man(&ManArgs { dir: Some(folder.path().to_owned()) }).unwrap();
+        let mut command = Cli::command();
+        command.build();
+        write(&command, folder.path()).unwrap();
         let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
-        let program = read("shopctl.1");
-        for noun in nouns() {
-            assert!(program.contains(&noun.replace('-', "\\-")), "the manual does not name {noun}");
-            assert!(read(&format!("shopctl-{noun}.1")).contains("Examples:"), "{noun} has no examples");
+        for (above, name) in all() {
+            let page = format!("{above}-{name}");
+            assert!(read(&format!("{page}.1")).contains("Examples:"), "{page} has no examples");
+            let named = page.replace('-', "\\-");
+            assert!(read(&format!("{above}.1")).contains(&named), "the page {above} does not name {page}");
         }
         assert!(read("shopctl-migrate-run.1").contains("shopctl migrate run"));
     }

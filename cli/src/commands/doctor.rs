@@ -1,6 +1,7 @@
 //! `shopctl doctor`: everything that is looked at when something seems wrong, with the fix for what is.
 
 use std::path::Path;
+use std::time::Duration;
 
 use futures::future::join_all;
 use rustix::fs::statvfs;
@@ -21,6 +22,9 @@ use crate::stack::state::{ServiceState, StackState};
 /// Free bytes below which a disk is about to be full, and below which it as good as is.
 const DISK_TIGHT: u64 = 2 << 30;
 const DISK_FULL: u64 = 256 << 20;
+
+/// How long a silent worker keeps its jobs, where the settings do not tell.
+const USUAL_LEASE: Duration = Duration::from_secs(15);
 
 /// Looks everything over; fails when a check does.
 pub(crate) async fn run(args: &ShopArgs) -> Result<(), Failure> {
@@ -60,7 +64,7 @@ async fn examine(here: &Here, dir: &Path) -> Vec<Check> {
         redis: redis.as_ref().map_err(Clone::clone),
         jwt_secret: jwt_secret.as_ref(),
         production: here.production,
-        lease: lease.unwrap_or_default(),
+        lease: lease.unwrap_or(USUAL_LEASE),
         pool_size,
         apis: u32::try_from(apis).unwrap_or(u32::MAX),
     };
@@ -75,7 +79,7 @@ async fn examine(here: &Here, dir: &Path) -> Vec<Check> {
 fn settings(checked: Result<(), ConfigError>) -> Check {
     let fix = "correct it; `shopctl config show` says where each setting comes from";
     match checked {
-        Ok(()) => Check::ok("settings", "nothing is set that nobody reads"),
+        Ok(()) => Check::ok("settings", "all can be read, and nothing is set that nobody reads"),
         Err(error) => Check::failed("settings", error.to_string(), fix),
     }
 }

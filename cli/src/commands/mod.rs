@@ -2,7 +2,6 @@
 
 pub(crate) mod admin;
 pub(crate) mod config;
-pub(crate) mod dead;
 mod detach;
 pub(crate) mod docs;
 pub(crate) mod doctor;
@@ -14,11 +13,9 @@ pub(crate) mod migrate;
 mod next_steps;
 pub(crate) mod openapi;
 pub(crate) mod orders;
-pub(crate) mod pause;
 pub(crate) mod payments;
 mod preflight;
 pub(crate) mod products;
-pub(crate) mod reconcile;
 pub(crate) mod services;
 pub(crate) mod status;
 pub(crate) mod stock;

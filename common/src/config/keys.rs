@@ -121,10 +121,11 @@ pub(super) fn name_of(profile: &Profile) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::result_large_err, reason = "it is what a jail of figment takes")]
 mod tests {
     use figment::providers::Serialized;
 
-    use super::super::load::{COMPILED_IN, with_stack};
+    use super::super::load::{COMPILED_IN, check, with_stack};
     use super::*;
 
     fn unknown_in(toml: &str) -> Vec<String> {
@@ -174,6 +175,15 @@ mod tests {
             );
             Ok(())
         });
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_read_is_an_error_also_where_no_server_is_named() {
+        let defaults = Figment::new().merge(Toml::string(DEFAULTS).nested()).select("production");
+        assert!(check(&defaults).is_ok());
+        let wrong = defaults.merge(Toml::string("[default.worker]\nlease_ms = \"long\"\n").nested());
+        let error = check(&wrong).unwrap_err().to_string();
+        assert!(error.contains("worker.lease_ms"), "{error}");
     }
 
     #[test]

@@ -123,13 +123,21 @@ pub fn with_stack(mut figment: Figment, settings: &[(&str, &str)]) -> Figment {
     figment
 }
 
-/// Refuses settings that nobody reads: a typo in production would otherwise be a default that nobody wanted.
+/// Refuses settings that nobody reads, since a typo in production would otherwise be a default that nobody wanted, and those
+/// that cannot be read. That the servers are named is left to who needs them.
 ///
 /// # Errors
-/// With all of them.
+/// With all that nobody reads, or else the first that cannot be read.
 pub fn check(figment: &Figment) -> Result<(), ConfigError> {
     let unknown = keys::unknown(figment)?;
-    if unknown.is_empty() { Ok(()) } else { Err(ConfigError::Unknown(unknown)) }
+    if !unknown.is_empty() {
+        return Err(ConfigError::Unknown(unknown));
+    }
+    let named = NEEDED.iter().fold(figment.clone(), |figment, (section, ..)| {
+        figment.join(Serialized::global(&format!("{section}.url"), ""))
+    });
+    named.extract::<Settings>()?;
+    Ok(())
 }
 
 /// One section of the settings, for who needs no other.

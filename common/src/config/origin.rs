@@ -162,6 +162,7 @@ pub fn mask_url(url: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::result_large_err, reason = "it is what a jail of figment takes")]
 mod tests {
     use figment::providers::{Format, Serialized, Toml};
 

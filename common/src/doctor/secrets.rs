@@ -10,6 +10,9 @@ use crate::users::secret::is_weak_key;
 /// How many guesses a key has to withstand, as a power of ten: close to the most that are ever told.
 const GUESSES: f64 = 18.0;
 
+/// What is in the examples that people copy, and in no key that was drawn.
+const SAMPLES: [&str; 6] = ["secret", "passwor", "change", "example", "replace", "your"];
+
 pub(super) async fn examine(pool: Option<&PgPool>, subject: &Subject<'_>) -> Vec<Check> {
     vec![
         jwt_secret(subject.jwt_secret),
@@ -30,9 +33,12 @@ fn jwt_secret(secret: Option<&SecretString>) -> Check {
             fix,
         );
     }
+    let text = secret.expose_secret().to_lowercase();
+    if SAMPLES.iter().any(|sample| text.contains(sample)) {
+        return Check::failed(name, "it reads like one that was copied from an example", fix);
+    }
     // It looks at the first 100 characters only, which is enough.
-    let guesses = zxcvbn::zxcvbn(secret.expose_secret(), &["shop", "secret", "jwt", "changeme"]).guesses_log10();
-    if guesses < GUESSES {
+    if zxcvbn::zxcvbn(secret.expose_secret(), &["shop", "jwt"]).guesses_log10() < GUESSES {
         return Check::failed(name, "it is made of words or repeats itself, so it can be guessed", fix);
     }
     Check::ok(name, "nobody guesses it")

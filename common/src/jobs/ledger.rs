@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool, QueryBuilder};
+use sqlx::{PgConnection, PgPool};
 
 use super::queue::Lease;
 use super::{ChargePayment, JobState, PayloadError, RefundPayment, Task, Token, workers};
@@ -276,29 +276,18 @@ pub struct AttemptRecord {
     pub created_at: Timestamp,
 }
 
-/// Which jobs to list.
-#[derive(Debug, Clone, Default)]
-pub struct JobFilter {
-    /// Only these states.
-    pub state: Option<JobState>,
-    /// Only this order's.
-    pub order: Option<OrderId>,
-}
-
-/// The newest jobs that fit the filter.
+/// How many seconds it takes until a scheduled job is due, by the database's clock; less than nothing when it is due
+/// already. Nothing if it is not scheduled.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn list(pool: &PgPool, filter: &JobFilter, limit: u32) -> Result<Vec<JobRecord>, sqlx::Error> {
-    let mut query = QueryBuilder::new("SELECT * FROM jobs WHERE true");
-    if let Some(state) = filter.state {
-        query.push(" AND state = ").push_bind(state);
-    }
-    if let Some(order) = filter.order {
-        query.push(" AND order_id = ").push_bind(order);
-    }
-    query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(limit));
-    query.build_query_as().fetch_all(pool).await
+pub async fn due_in(pool: &PgPool, id: JobId) -> Result<Option<f64>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT extract(epoch FROM run_at - now())::float8 FROM jobs WHERE id = $1 AND state = 'scheduled'",
+    )
+    .bind(id)
+    .fetch_optional(pool)
+    .await
 }
 
 /// A job and what came of its claims. Those of a refund are not recorded one by one.

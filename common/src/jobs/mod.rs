@@ -1,17 +1,25 @@
 //! Jobs: work that must be done later, at least once, whatever dies meanwhile.
 //!
 //! The table `jobs` is the truth ([`ledger`]); Redis holds the schedule and the
-//! leases ([`queue`]). What Redis forgets, [`reconcile`] puts back. What operators do
-//! about them is in [`pause`], [`dead`] and [`compare`]; how much waits, in [`backlog`].
+//! leases ([`queue`]). What Redis forgets, [`reconcile`] puts back. What operators see of
+//! them is in [`list`], [`history`] and [`stats`]; what they do about them in [`act`], [`pause`], [`prune`] and [`compare`];
+//! how much waits, for Prometheus, in [`backlog`].
 
+pub mod act;
 pub mod backlog;
 pub mod compare;
 pub mod dead;
+pub mod filter;
+pub mod history;
+pub mod lateness;
 pub mod ledger;
+pub mod list;
 pub mod pause;
+pub mod prune;
 pub mod queue;
 pub mod reconcile;
 pub mod retry;
+pub mod stats;
 pub mod workers;
 
 use serde::de::DeserializeOwned;
@@ -89,7 +97,7 @@ pub struct RefundPayment {
 }
 
 /// What a job does with the payment of its order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Task {
     /// [`ChargePayment`].
     Charge,
@@ -113,6 +121,14 @@ impl Task {
             (ChargePayment::KIND, ChargePayment::VERSION) => Some(Self::Charge),
             (RefundPayment::KIND, RefundPayment::VERSION) => Some(Self::Refund),
             _ => None,
+        }
+    }
+
+    /// The kind of a job that does this.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Charge => ChargePayment::KIND,
+            Self::Refund => RefundPayment::KIND,
         }
     }
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod doctor;
+mod job_acts;
+mod jobs;
 mod migrations;
 mod next_steps;
 mod operators;

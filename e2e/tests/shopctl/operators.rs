@@ -2,9 +2,7 @@
 
 use serde_json::Value;
 use shop_common::db::MIGRATOR;
-use shop_common::orders::status::OrderStatus;
 use shop_common::seed;
-use shop_e2e::eventually;
 use shop_testkit::Shop;
 use shop_testkit::binaries::Environment;
 use sqlx::PgPool;
@@ -90,27 +88,6 @@ fn a_new_migration_is_written_with_the_next_number() {
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
-async fn jobs_are_listed_and_shown_with_what_redis_knows_of_them(pool: PgPool) {
-    let (environment, shop) = (Environment::new(&pool), Shop::new(pool));
-    assert_eq!(json(&shopctl(&environment, &["jobs", "list", "-o", "json"])), Value::Array(Vec::new()));
-    let mug = shop.product("1", 5).await;
-    let order = shop.order(shop.customer().await, &[(mug, 1)], "test").await;
-
-    let listed = json(&shopctl(&environment, &["jobs", "list", "--state", "scheduled", "-o", "json"]));
-    assert_eq!(listed[0]["orderId"], order.to_string());
-    let id = listed[0]["id"].as_str().unwrap();
-    let shown = json(&shopctl(&environment, &["jobs", "show", id, "-o", "json"]));
-    // The shop of this test uses another prefix in Redis than the command, which so finds nothing there.
-    assert_eq!(
-        (&shown["state"], &shown["schedule"], &shown["agree"]),
-        (&"scheduled".into(), &"nowhere".into(), &false.into())
-    );
-    assert!(stdout(&shopctl(&environment, &["jobs", "show", id])).contains("charge_payment v1"));
-    let unknown = shopctl(&environment, &["jobs", "show", "01890000-0000-7000-8000-000000000000"]);
-    assert_eq!(unknown.status.code(), Some(3));
-}
-
-#[sqlx::test(migrator = "MIGRATOR")]
 async fn verify_says_that_all_is_well_or_names_what_is_not_and_fails(pool: PgPool) {
     let (environment, shop) = (Environment::new(&pool), Shop::new(pool.clone()));
     let mug = shop.product("1", 5).await;
@@ -128,69 +105,6 @@ async fn verify_says_that_all_is_well_or_names_what_is_not_and_fails(pool: PgPoo
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
-async fn jobs_are_paused_and_resumed_and_workers_listed(pool: PgPool) {
-    let (environment, shop) = (Environment::new(&pool), Shop::new(pool));
-    let run = |arguments: &[&str]| shopctl(&environment, &[arguments, &["-o", "json"]].concat());
-    assert_eq!(json(&run(&["workers", "list"])), Value::Array(Vec::new()));
-    assert_eq!(json(&run(&["jobs", "resume"]))["changed"], false);
-    let first = json(&run(&["jobs", "pause", "--reason", "a new gateway"]));
-    assert_eq!((&first["paused"], &first["changed"]), (&true.into(), &true.into()));
-    let again = run(&["jobs", "pause"]);
-    assert_eq!(json(&again)["pausedAt"], first["pausedAt"]);
-    assert!(stderr(&again).contains("paused since "), "{}", stderr(&again));
-    assert!(stderr(&again).contains("(a new gateway)"), "{}", stderr(&again));
-
-    let worker = environment.worker();
-    let listed = || json(&run(&["workers", "list"]))[0].clone();
-    eventually("the worker's first heartbeat is heard", async || !listed().is_null()).await;
-    assert_eq!((&listed()["pid"], &listed()["alive"]), (&worker.id().into(), &true.into()));
-    assert!(stdout(&shopctl(&environment, &["workers", "list"])).contains("alive"));
-    let mug = shop.product("1", 5).await;
-    let order = shop.order(shop.customer().await, &[(mug, 1)], "pm_sim_success").await;
-    assert_eq!(shop.status(order).await, OrderStatus::Pending);
-
-    assert_eq!(json(&run(&["jobs", "resume"]))["changed"], true);
-    eventually("the order is paid", async || shop.status(order).await == OrderStatus::Completed).await;
-}
-
-#[sqlx::test(migrator = "MIGRATOR")]
-async fn dead_jobs_are_retried_or_given_up_while_their_orders_are_open(pool: PgPool) {
-    let (environment, shop) = (Environment::new(&pool), Shop::new(pool.clone()));
-    let dead = |arguments: &[&str]| shopctl(&environment, &[&["jobs", "dead"], arguments, &["-o", "json"]].concat());
-    let code = |arguments: &[&str]| dead(arguments).status.code();
-    let bury = async || sqlx::query("UPDATE jobs SET state = 'dead'").execute(&pool).await.unwrap();
-    assert_eq!(json(&dead(&["list"])), Value::Array(Vec::new()));
-    let mug = shop.product("1", 5).await;
-    let order = shop.order(shop.customer().await, &[(mug, 1)], "pm_sim_success").await;
-    let job = shop.job_of(order).await.to_string();
-    bury().await;
-    let listed = json(&dead(&["list"]));
-    assert_eq!((&listed[0]["id"], &listed[0]["orderStatus"]), (&job.as_str().into(), &"PENDING".into()));
-
-    assert_eq!(code(&["retry"]), Some(2));
-    assert_eq!(code(&["retry", "01890000-0000-7000-8000-000000000000"]), Some(3));
-    assert_eq!(json(&dead(&["retry", &job]))["jobs"][0], job);
-    let again = dead(&["retry", &job]);
-    assert_eq!(again.status.code(), Some(5), "{}", stderr(&again));
-    assert!(stderr(&again).contains("is scheduled, not dead"), "{}", stderr(&again));
-
-    bury().await;
-    let dry = dead(&["discard", "--all", "--dry-run"]);
-    assert_eq!((&json(&dry)["jobs"][0], &json(&dry)["dryRun"]), (&job.as_str().into(), &true.into()));
-    let refused = dead(&["discard", &job]);
-    assert_eq!(refused.status.code(), Some(4), "nobody was there to say yes");
-    assert!(stderr(&refused).contains("gives 1 orders up"), "{}", stderr(&refused));
-    assert_eq!(json(&dead(&["list"]))[0]["id"], job, "nothing was done so far");
-    assert_eq!(json(&dead(&["discard", "--all", "--yes"]))["jobs"][0], job);
-    let _worker = environment.worker();
-    eventually("the order has failed", async || shop.status(order).await == OrderStatus::Failed).await;
-    assert_eq!(shop.stock(mug).await, 5);
-    assert_eq!(code(&["retry", &job]), Some(5), "its order has ended");
-    assert_eq!(json(&dead(&["list"])), Value::Array(Vec::new()));
-    assert_eq!(json(&dead(&["list", "--all"]))[0]["giveUp"], "given_up_by_the_shop");
-}
-
-#[sqlx::test(migrator = "MIGRATOR")]
 async fn a_schema_that_is_behind_is_named_as_what_is_wrong(pool: PgPool) {
     let environment = Environment::new(&pool);
     let shop = Shop::new(pool.clone());
@@ -198,7 +112,7 @@ async fn a_schema_that_is_behind_is_named_as_what_is_wrong(pool: PgPool) {
     shop.order(shop.customer().await, &[(mug, 1)], "test").await;
     let older = "UPDATE jobs SET state = 'dead'; ALTER TABLE jobs DROP COLUMN give_up; DROP TABLE queue_pause";
     sqlx::raw_sql(older).execute(&pool).await.unwrap();
-    for command in [["jobs", "list"].as_slice(), &["jobs", "dead", "retry", "--all"], &["jobs", "resume"]] {
+    for command in [["jobs", "list"].as_slice(), &["jobs", "retry", "--all", "--yes"], &["jobs", "resume"]] {
         let refused = shopctl(&environment, command);
         assert_eq!(refused.status.code(), Some(4), "{command:?} {}", stderr(&refused));
         assert!(stderr(&refused).contains("shopctl migrate run"), "{}", stderr(&refused));

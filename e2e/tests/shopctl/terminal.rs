@@ -65,6 +65,14 @@ async fn migrating_shows_a_bar_and_a_reset_waits_for_a_yes(pool: PgPool) {
     assert_eq!((end(agreed).1, users(&pool).await), (0, 0));
 }
 
+#[sqlx::test(migrations = false)]
+async fn colours_are_for_a_terminal_and_for_who_wants_them(pool: PgPool) {
+    let environment = Environment::new(&pool);
+    let coloured = |environment: &Environment| end(session(environment, &["jobs", "lits"])).0.contains('\u{1b}');
+    assert!(coloured(&environment));
+    assert!(!coloured(&environment.with("NO_COLOR", "1")));
+}
+
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn in_production_the_name_of_the_database_has_to_be_typed(pool: PgPool) {
     let environment = Environment::new(&pool).with("ROCKET_PROFILE", "production");

@@ -38,7 +38,7 @@ impl Runner {
             count_attempt(RefundPayment::KIND, CRASHED, Some(started));
             return self.put_back(&claim, GivenBack::Crashed).await;
         };
-        self.in_hand.drop(std::slice::from_ref(&claim.lease));
+        self.end(&claim, settled);
         let outcome = &settlement.outcome;
         count_attempt(RefundPayment::KIND, outcome.name(), Some(started));
         tracing::info!(

@@ -39,7 +39,7 @@ fn failure(order: OrderId, error: CancelError) -> Failure {
     match error {
         CancelError::NotFound => not_found(order),
         CancelError::ChargeInFlight => conflict(format!(
-            "`shopctl orders watch {order}` waits for its end; if it is paid then, `shopctl orders refund {order}`; if its job is dead, `shopctl jobs dead discard`"
+            "`shopctl orders watch {order}` waits for its end; if it is paid then, `shopctl orders refund {order}`; if its job is dead, `shopctl jobs cancel`"
         )),
         CancelError::AlreadyEnded(OrderStatus::Completed) => {
             conflict(format!("a paid order is given back with `shopctl orders refund {order}`"))

@@ -56,12 +56,11 @@ fn failure(order: OrderId, error: RefundError) -> Failure {
     match error {
         RefundError::NotFound => not_found(order),
         RefundError::NotRefundable(_) => Failure::new(Exit::Conflict, format!("{error}; nothing was done"))
-            .next("an order that is not charged yet is cancelled with `shopctl orders cancel`, or given up with `shopctl jobs dead discard`"),
+            .next("an order that is not charged yet is cancelled with `shopctl orders cancel`, or given up with `shopctl jobs cancel`"),
         RefundError::AlreadyRequested { .. } => Failure::new(Exit::Conflict, format!("{error}; nothing was done"))
             .next("correct the stock with `shopctl stock adjust` if that choice was wrong"),
         RefundError::Database(error) => database(error),
-        RefundError::Unknown(_) | RefundError::Silent => {
-            Failure::new(Exit::Away, error).next("give the command again: a refund that was asked for is not asked for twice")
-        }
+        RefundError::Unknown(_) | RefundError::Silent => Failure::new(Exit::Away, error)
+            .next("give the command again: a refund that was asked for is not asked for twice"),
     }
 }

@@ -9,7 +9,7 @@ use shop_common::payments::audit::{self, Action, Audit, Finding};
 use utoipa::ToSchema;
 
 use crate::args::ShopArgs;
-use crate::commands::pause::since;
+use crate::commands::jobs::pause::since;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::shop::{Shop, database};

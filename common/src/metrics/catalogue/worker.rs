@@ -40,7 +40,7 @@ pub(super) static METRICS: &[Metric] = &[
         Unit::Count,
         Labels::Each("kind", JOB_KINDS),
         WORKER,
-        "Dead jobs whose orders are open or to be refunded, of the whole database (shopctl jobs dead list).",
+        "Dead jobs whose orders are open or to be refunded, of the whole database (shopctl jobs list --needs-operator).",
     ),
     gauge(
         "shop_jobs_paused",

@@ -54,7 +54,9 @@ pub(crate) async fn pause(args: &JobsPauseArgs) -> Result<(), Failure> {
         let error = "it is paused, but a claim that began before has not ended, and may still start jobs";
         return Err(Failure::new(Exit::Conflict, error).next(again));
     }
-    output::note("no worker starts a job; jobs in hand end as usual. `shopctl jobs resume` ends the pause");
+    output::note(
+        "no worker starts a job; jobs in hand end as usual (`shopctl jobs drain --in-hand` waits). `shopctl jobs resume` ends the pause",
+    );
     Ok(())
 }
 
