@@ -17,7 +17,7 @@ use shop_common::orders::place::PlaceError;
 use shop_common::orders::status::OrderStatus;
 use shop_common::orders::{Lines, Quantity};
 use shop_common::products::Revision;
-use shop_common::products::queries::EditError;
+use shop_common::products::queries::{CreateError, EditError};
 use utoipa::ToSchema;
 
 use crate::methods::Methods;
@@ -80,6 +80,8 @@ pub(crate) enum ApiError {
     PreconditionFailed(Revision),
     #[error("an account with this email exists already, log in instead")]
     EmailTaken,
+    #[error("another product has this sku, give this one another")]
+    SkuTaken,
     #[error("{}", refusal_detail(.0))]
     Refused(Refusal),
     #[error("this Idempotency-Key was used for another request, use a new key for a new order")]
@@ -169,6 +171,7 @@ impl ApiError {
             Self::MethodNotAllowed(_) => (Status::MethodNotAllowed, "method_not_allowed"),
             Self::PreconditionFailed(_) => (Status::PreconditionFailed, "precondition_failed"),
             Self::EmailTaken => (Status::Conflict, "email_taken"),
+            Self::SkuTaken => (Status::Conflict, "sku_taken"),
             Self::Refused(Refusal::UnknownProduct(_)) => (Status::UnprocessableEntity, "unknown_product"),
             Self::Refused(Refusal::InsufficientStock { .. }) => (Status::UnprocessableEntity, "insufficient_stock"),
             Self::Refused(Refusal::TotalTooLarge) => (Status::UnprocessableEntity, "total_too_large"),
@@ -279,11 +282,21 @@ impl From<PlaceError> for ApiError {
     }
 }
 
+impl From<CreateError> for ApiError {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::SkuTaken => Self::SkuTaken,
+            CreateError::Database(error) => error.into(),
+        }
+    }
+}
+
 impl From<EditError> for ApiError {
     fn from(error: EditError) -> Self {
         match error {
             EditError::UnknownProduct(id) => Self::NotFound { what: "product", id: id.to_string() },
             EditError::Changed(revision) => Self::PreconditionFailed(revision),
+            EditError::SkuTaken => Self::SkuTaken,
             EditError::Database(error) => error.into(),
         }
     }

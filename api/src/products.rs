@@ -3,14 +3,15 @@
 use rocket::http::Status;
 use rocket::http::uri::Origin;
 use rocket::{FromForm, State, delete, get, post, put};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use shop_common::id::ProductId;
 use shop_common::money::{Money, MoneyError};
 use shop_common::pagination::{Direction, Page};
 use shop_common::products::changes::Changes;
 use shop_common::products::search::{self, Relevance, SearchText};
 use shop_common::products::{
-    Description, NewProduct, Price, Product, ProductChanges, ProductColumn, ProductFilter, ProductName, Stock, queries,
+    Description, NewProduct, Price, Product, ProductChanges, ProductColumn, ProductFilter, ProductName, Sku, Stock,
+    queries,
 };
 use tokio::sync::Semaphore;
 use utoipa::{IntoParams, ToSchema};
@@ -22,7 +23,7 @@ use crate::db::Db;
 use crate::error::{ApiError, SharedError};
 use crate::etag::{Etagged, IfMatch};
 use crate::openapi::problems::{
-    Bodies, Commits, Conditions, Cursors, ForAdmins, Limits, NoProduct, Parameters, Problems, Reading,
+    Bodies, Commits, Conditions, Cursors, ForAdmins, Limits, NoProduct, Parameters, Problems, Reading, Skus,
 };
 use crate::paging::{self, ListQuery, Paged, invalid};
 use crate::query::Query;
@@ -50,6 +51,7 @@ const RELEVANCE: [(&str, Relevance); 1] = [("relevance", Relevance)];
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProductBody {
+    sku: Option<Sku>,
     name: ProductName,
     #[serde(default)]
     description: Description,
@@ -57,14 +59,22 @@ pub(crate) struct ProductBody {
     stock: Stock,
 }
 
-/// What changes of a product; what is left out stays as it is.
+/// What changes of a product; what is left out stays as it is, and a `sku` of `null` goes.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProductChangesBody {
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Sku>)]
+    sku: Option<Option<Sku>>,
     name: Option<ProductName>,
     description: Option<Description>,
     price: Option<Price>,
     stock: Option<Stock>,
+}
+
+/// A field that is there, if only as `null`.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
 }
 
 /// Whose turn it is to search: so many at once, and the others wait. A search can take long (a phrase of common words in
@@ -111,6 +121,9 @@ pub(crate) struct ProductsQuery<'r> {
     #[field(name = "inStock")]
     #[param(rename = "inStock", value_type = Option<bool>)]
     in_stock: Option<&'r str>,
+    /// What the shop's own people call it, all of it.
+    #[param(value_type = Option<Sku>)]
+    sku: Option<&'r str>,
 }
 
 impl<'r> ProductsQuery<'r> {
@@ -132,7 +145,8 @@ impl<'r> ProductsQuery<'r> {
             Some("false") => Some(false),
             Some(_) => return Err(invalid("inStock", "it must be true or false".to_owned())),
         };
-        Ok(ProductFilter { min_price, max_price, in_stock, ..ProductFilter::default() })
+        let sku = self.sku.map(str::parse).transpose().map_err(|problem: &str| invalid("sku", problem.to_owned()))?;
+        Ok(ProductFilter { min_price, max_price, in_stock, sku, ..ProductFilter::default() })
     }
 }
 
@@ -239,7 +253,7 @@ pub(crate) async fn show(
                 ("movements" = (operation_id = "listMovements", parameters(("product" = "$response.body#/id"))))
             )
         ),
-        Problems<(ForAdmins, Limits, Bodies, Commits)>
+        Problems<(ForAdmins, Limits, Bodies, Commits, Skus)>
     )
 )]
 #[post("/products", data = "<body>")]
@@ -250,8 +264,8 @@ pub(crate) async fn create(
     changes: &State<Changes>,
     db: &Db,
 ) -> Result<(Status, Etagged<Product>), ApiError> {
-    let Body(ProductBody { name, description, price, stock }) = body;
-    let product = NewProduct { name, description, price, stock };
+    let Body(ProductBody { sku, name, description, price, stock }) = body;
+    let product = NewProduct { sku, name, description, price, stock };
     let created = queries::create(db.pool(), &product, Some(admin.0.id)).await?;
     changes.tell([created.product.id]);
     Ok((Status::Created, created.into()))
@@ -274,7 +288,7 @@ pub(crate) async fn create(
     request_body = ProductChangesBody,
     responses(
         (status = 200, description = "The product as it is now", body = Product, headers(("ETag" = String, description = "For `If-Match`"))),
-        Problems<(ForAdmins, Limits, Parameters, Bodies, NoProduct, Conditions, Commits)>
+        Problems<(ForAdmins, Limits, Parameters, Bodies, NoProduct, Conditions, Commits, Skus)>
     )
 )]
 #[put("/products/<id>", data = "<body>")]
@@ -288,8 +302,8 @@ pub(crate) async fn update(
     db: &Db,
 ) -> Result<Etagged<Product>, ApiError> {
     let id = paging::id("id", id)?;
-    let Body(ProductChangesBody { name, description, price, stock }) = body;
-    let changes = ProductChanges { name, description, price, stock };
+    let Body(ProductChangesBody { sku, name, description, price, stock }) = body;
+    let changes = ProductChanges { sku, name, description, price, stock };
     let updated = queries::update(db.pool(), id, &expected.0, &changes, Some(admin.0.id)).await?;
     told.tell([id]);
     Ok(updated.into())

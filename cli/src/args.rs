@@ -15,6 +15,7 @@ pub(crate) mod orders;
 mod page;
 pub(crate) mod payments;
 pub(crate) mod products;
+pub(crate) mod products_import;
 pub(crate) mod stack;
 pub(crate) mod stock;
 pub(crate) mod typed;
@@ -133,7 +134,8 @@ Examples:
         after_help = "\
 Examples:
   shopctl products list --search 'enamel mug'
-  shopctl products show 01890000-0000-7000-8000-000000000000"
+  shopctl products show 01890000-0000-7000-8000-000000000000
+  shopctl products import spring.csv"
     )]
     Products(ProductsCommand),
 

@@ -1,9 +1,11 @@
 //! Asking before something cannot be undone.
 
 use std::io::{self, IsTerminal, Write};
+use std::thread;
 
 use shop_common::db::{self, Ending, Environment};
 use sqlx::PgPool;
+use tokio::sync::oneshot;
 
 use crate::args::ConsentArgs;
 use crate::exit::{Exit, Failure};
@@ -34,9 +36,9 @@ pub(crate) async fn consent(pool: &PgPool, args: &ConsentArgs, deed: &str) -> Re
         (None, Environment::Production) => {
             let question =
                 format!("{deed} This is production. Type the name of the database ({}) to go on: ", here.database);
-            answered(&question, &by_name, |answer| answer == here.database)
+            answered(&question, &by_name, |answer| answer == here.database).await
         }
-        (None, _) => answered(&format!("{deed} Go on? [y/N] "), "say --yes if you mean it", is_yes),
+        (None, _) => answered(&format!("{deed} Go on? [y/N] "), "say --yes if you mean it", is_yes).await,
     }
 }
 
@@ -44,7 +46,7 @@ fn is_yes(answer: &str) -> bool {
     matches!(answer, "y" | "Y" | "yes")
 }
 
-fn answered(question: &str, next: &str, agrees: impl Fn(&str) -> bool) -> Result<Ending, Failure> {
+async fn answered(question: &str, next: &str, agrees: impl Fn(&str) -> bool) -> Result<Ending, Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::new(
             Exit::Refused,
@@ -55,11 +57,22 @@ fn answered(question: &str, next: &str, agrees: impl Fn(&str) -> bool) -> Result
     let mut stderr = io::stderr();
     write!(stderr, "{question}")?;
     stderr.flush()?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
+    let answer = line_of_stdin().await?;
     if agrees(answer.trim()) {
         Ok(Ending::Commit)
     } else {
         Err(Failure::new(Exit::Refused, "nothing was done").next(next))
     }
+}
+
+/// What is typed, read on a thread of its own: a command that listens for Ctrl-C must hear it while it asks.
+async fn line_of_stdin() -> io::Result<String> {
+    let (sender, receiver) = oneshot::channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        let read = io::stdin().read_line(&mut line);
+        // Nobody waits any more if it was stopped.
+        let _ = sender.send(read.map(|_| line));
+    });
+    receiver.await.unwrap_or_else(|_| Err(io::ErrorKind::UnexpectedEof.into()))
 }

@@ -20,6 +20,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
 use crate::commands::admin::Credentials;
+use crate::commands::import::Report;
 use crate::commands::jobs::{Drained, PauseReport, PruneReport, ShownJob, Touched};
 use crate::commands::keys::ShownKey;
 use crate::commands::migrate::Step;
@@ -46,6 +47,7 @@ pub(crate) fn document() -> Value {
     shapes.one::<ShownProduct>("products create");
     shapes.one::<ShownProduct>("products update");
     shapes.one::<DeletedProduct>("products delete");
+    shapes.one::<Report>("products import");
     shapes.one::<ShownStock>("stock show");
     shapes.one::<Adjusted>("stock adjust");
     shapes.one::<Adjusted>("stock set");

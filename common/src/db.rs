@@ -225,7 +225,20 @@ pub async fn commit(
     id: TransactionId,
     witness: &impl Witness,
 ) -> Result<(), CommitError> {
-    let Err(error) = transaction.commit().await else { return Ok(()) };
+    outcome(pool, transaction.commit().await, id, witness).await
+}
+
+/// What became of a transaction whose COMMIT was answered, or not, like that: see [`commit`].
+///
+/// # Errors
+/// When the transaction was rolled back, or when nobody could say for ten seconds what became of it.
+pub async fn outcome(
+    pool: &PgPool,
+    answer: Result<(), sqlx::Error>,
+    id: TransactionId,
+    witness: &impl Witness,
+) -> Result<(), CommitError> {
+    let Err(error) = answer else { return Ok(()) };
     if is_refusal(&error) {
         return Err(CommitError::RolledBack(error));
     }

@@ -14,6 +14,7 @@ use crate::orders::idempotency::IdempotencyKey;
 use crate::pagination::Direction;
 use crate::pagination::cursor::{Cursor, Kind, Scope};
 use crate::products::Price;
+pub use crate::products::import::fuzzing::import_line;
 
 /// A cursor that is read is written just so again. The bytes are one, or the JSON that is in one.
 pub fn cursor(data: &[u8]) {
@@ -144,6 +145,11 @@ mod tests {
     #[test]
     fn seeds_of_idempotency_keys_hold() {
         feed("idempotency_key", super::idempotency_key);
+    }
+
+    #[test]
+    fn seeds_of_import_lines_hold() {
+        feed("import_line", super::import_line);
     }
 
     #[test]

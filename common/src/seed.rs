@@ -4,6 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
 
 use crate::id::ProductId;
+use crate::products::queries::CreateError;
 use crate::products::{self, Description, NewProduct, Price, ProductName, Stock};
 use crate::users::password::{self, HashError, StrongPassword, Verified};
 use crate::users::queries::{CreateUserError, NewUser};
@@ -12,15 +13,15 @@ use crate::users::{self, Email, Role, UserName};
 /// The admin of a shop that has no other.
 pub const ADMIN_EMAIL: &str = "admin@example.com";
 
-const CATALOGUE: [(&str, &str, &str, i64); 8] = [
-    ("Enamel mug", "White, with a blue rim. 350 ml.", "12.50", 200),
-    ("Tea towel", "Linen and cotton, striped.", "8.90", 150),
-    ("Beeswax candle", "Burns for forty hours.", "14.00", 80),
-    ("Notebook A5", "Dotted, 160 pages, lies flat.", "9.95", 300),
-    ("Wooden spoon", "Olive wood, 30 cm.", "6.40", 120),
-    ("Glass jar 1 l", "With a cork lid.", "11.20", 90),
-    ("Wool blanket", "Lambswool, 140 by 200 cm.", "89.00", 25),
-    ("Gift card", "For those who cannot decide.", "25.00", 1000),
+const CATALOGUE: [(&str, &str, &str, &str, i64); 8] = [
+    ("MUG-350", "Enamel mug", "White, with a blue rim. 350 ml.", "12.50", 200),
+    ("TOWEL", "Tea towel", "Linen and cotton, striped.", "8.90", 150),
+    ("CANDLE", "Beeswax candle", "Burns for forty hours.", "14.00", 80),
+    ("NOTE-A5", "Notebook A5", "Dotted, 160 pages, lies flat.", "9.95", 300),
+    ("SPOON-30", "Wooden spoon", "Olive wood, 30 cm.", "6.40", 120),
+    ("JAR-1000", "Glass jar 1 l", "With a cork lid.", "11.20", 90),
+    ("BLANKET", "Wool blanket", "Lambswool, 140 by 200 cm.", "89.00", 25),
+    ("GIFT", "Gift card", "For those who cannot decide.", "25.00", 1000),
 ];
 
 /// Why a shop could not be seeded.
@@ -32,6 +33,9 @@ pub enum SeedError {
     /// The admin cannot be created.
     #[error(transparent)]
     User(#[from] CreateUserError),
+    /// A product of the catalogue cannot be created.
+    #[error(transparent)]
+    Product(#[from] CreateError),
     /// The database refused.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -108,9 +112,10 @@ pub async fn catalogue(pool: &PgPool) -> Result<Option<ProductId>, SeedError> {
     if present.is_some() {
         return Ok(present);
     }
-    for (name, description, price, stock) in CATALOGUE {
+    for (sku, name, description, price, stock) in CATALOGUE {
         let wrong = |error: &str| SeedError::Seed(format!("{name}: {error}"));
         let product = NewProduct {
+            sku: Some(sku.parse().map_err(wrong)?),
             name: ProductName::try_from(name.to_owned()).map_err(wrong)?,
             description: Description::try_from(description.to_owned()).map_err(wrong)?,
             price: price.parse::<Price>().map_err(|error| wrong(&error.to_string()))?,

@@ -236,16 +236,10 @@ async fn products_are_chosen_by_price_and_stock(pool: PgPool) {
     for (filter, condition) in [
         (ProductFilter { min_price, ..ProductFilter::default() }, "price_minor >= 200"),
         (ProductFilter { max_price, ..ProductFilter::default() }, "price_minor <= 400"),
-        (
-            ProductFilter { min_price, max_price, in_stock: None, ..ProductFilter::default() },
-            "price_minor BETWEEN 200 AND 400",
-        ),
+        (ProductFilter { min_price, max_price, ..ProductFilter::default() }, "price_minor BETWEEN 200 AND 400"),
         (ProductFilter { in_stock: Some(true), ..ProductFilter::default() }, "stock > 0"),
         (ProductFilter { in_stock: Some(false), ..ProductFilter::default() }, "stock = 0"),
-        (
-            ProductFilter { min_price: max_price, max_price: min_price, in_stock: None, ..ProductFilter::default() },
-            "false",
-        ),
+        (ProductFilter { min_price: max_price, max_price: min_price, ..ProductFilter::default() }, "false"),
         (
             ProductFilter { min_price, max_price, in_stock: Some(true), ..ProductFilter::default() },
             "price_minor BETWEEN 200 AND 400 AND stock > 0",
@@ -518,6 +512,10 @@ async fn the_migration_makes_what_is_there_already_searchable(pool: PgPool) {
 
     sqlx::raw_sql(AssertSqlSafe(lists.sql.as_str().to_owned())).execute(&pool).await.unwrap();
 
+    // What is searched for is read with the columns of today.
+    for migration in MIGRATOR.iter().filter(|migration| migration.version > 6) {
+        sqlx::raw_sql(AssertSqlSafe(migration.sql.as_str().to_owned())).execute(&pool).await.unwrap();
+    }
     assert_eq!(found(&pool, "enamel").await, ["Enamel mug"]);
     assert_eq!(found(&pool, "enaml").await, ["Enamel mug"]);
 }

@@ -116,7 +116,7 @@ async fn products_are_kept_by_admins_and_read_by_everybody(pool: PgPool) {
     let path = format!("/products/{}", created.json["id"].as_str().unwrap());
     let mut fields: Vec<&str> = created.json.as_object().unwrap().keys().map(String::as_str).collect();
     fields.sort_unstable();
-    assert_eq!(fields, ["createdAt", "description", "id", "name", "price", "stock", "updatedAt"]);
+    assert_eq!(fields, ["createdAt", "description", "id", "name", "price", "sku", "stock", "updatedAt"]);
     assert_eq!(nobody.get(&path).await.json, created.json);
 
     let changed = admin.put(&path, json!({ "price": 9.9, "stock": 10 })).await;
@@ -133,6 +133,31 @@ async fn products_are_kept_by_admins_and_read_by_everybody(pool: PgPool) {
     assert_problem(&nobody.get(&path).await, 404, "not_found");
     assert_problem(&admin.put(&path, json!({ "stock": 1 })).await, 404, "not_found");
     assert_problem(&admin.delete(&path).await, 404, "not_found");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_sku_finds_its_product_is_given_once_and_can_be_given_up(pool: PgPool) {
+    let (api, admin, _) = shop(&pool).await;
+    let nobody = Caller::nobody(&api.url);
+    let new = |sku: &str| json!({ "sku": sku, "name": "Mug", "price": 1, "stock": 1 });
+    let path = |answer: &Answer| format!("/products/{}", answer.json["id"].as_str().unwrap());
+
+    let mug = admin.post("/products", new("MUG, 350")).await;
+    assert_eq!((mug.status, &mug.json["sku"]), (201, &json!("MUG, 350")));
+    let plain = admin.post("/products", json!({ "name": "Bowl", "price": 1, "stock": 1 })).await;
+    assert_eq!((plain.status, &plain.json["sku"]), (201, &Value::Null));
+    assert_problem(&admin.post("/products", new("MUG, 350")).await, 409, "sku_taken");
+    assert_problem(&admin.put(&path(&plain), json!({ "sku": "MUG, 350" })).await, 409, "sku_taken");
+    assert_problem(&admin.post("/products", new(" MUG")).await, 400, "invalid_body");
+
+    let found = nobody.get("/products?sku=MUG,%20350").await;
+    assert_eq!((&found.json["totalCount"], &found.json["items"][0]["id"]), (&json!(1), &mug.json["id"]));
+    assert_eq!(nobody.get("/products?sku=mug").await.json["totalCount"], 0);
+    assert_problem(&nobody.get("/products?sku=").await, 400, "invalid_parameter");
+
+    assert_eq!(admin.put(&path(&mug), json!({ "price": 2 })).await.json["sku"], "MUG, 350");
+    assert_eq!(admin.put(&path(&mug), json!({ "sku": null })).await.json["sku"], Value::Null);
+    assert_eq!(admin.put(&path(&plain), json!({ "sku": "MUG, 350" })).await.json["sku"], "MUG, 350");
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

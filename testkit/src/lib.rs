@@ -75,6 +75,7 @@ impl Shop {
     /// A product with that price and stock.
     pub async fn product(&self, price: &str, stock: i64) -> ProductId {
         let product = NewProduct {
+            sku: None,
             name: ProductName::try_from("Mug".to_owned()).unwrap(),
             description: Description::default(),
             price: price.parse::<Price>().unwrap(),

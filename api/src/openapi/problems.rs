@@ -80,6 +80,7 @@ together!(A, B, C, D);
 together!(A, B, C, D, E);
 together!(A, B, C, D, E, F);
 together!(A, B, C, D, E, F, G);
+together!(A, B, C, D, E, F, G, H);
 
 /// Names a set of errors for the document.
 macro_rules! errors {
@@ -145,6 +146,10 @@ errors! {
 errors! {
     /// What is meant may be in another state.
     Conditions: ApiError::PreconditionFailed(Revision::default())
+}
+errors! {
+    /// A product may be given a sku that another one has.
+    Skus: ApiError::SkuTaken
 }
 errors! {
     /// There may be no such product.

@@ -9,6 +9,7 @@ use shop_common::id::ProductId;
 use self::edit::{ProductsCreateArgs, ProductsDeleteArgs, ProductsUpdateArgs};
 use self::list::ProductsListArgs;
 use super::ShopArgs;
+use super::products_import::{ProductsExportArgs, ProductsImportArgs};
 
 /// The commands below `shopctl products`.
 #[derive(Debug, Subcommand)]
@@ -56,6 +57,35 @@ Examples:
 Examples:
   shopctl products show 01890000-0000-7000-8000-000000000000")]
     Show(ProductsShowArgs),
+
+    /// Add products from a CSV file, or change them
+    ///
+    /// The first line names the columns: sku, name, description, price and stock, of
+    /// which name and price are needed. An export of Shopify is taken as it is, each
+    /// variant as a product. All lines are imported, or none: each line that is
+    /// refused is named with its number, column and reason. With --skip-invalid they
+    /// are passed over. Ctrl-C changes nothing and leaves with 130.
+    ///
+    /// With --update, a line whose sku a product has changes that product; what the
+    /// file has no column for stays as it is. A stock is absolute: leave the column out
+    /// unless it was counted, or it undoes what was ordered in the meantime.
+    #[command(after_help = "\
+Examples:
+  shopctl products import spring.csv
+  shopctl products import --update --dry-run prices.csv
+  shopctl products import --update --reason 'stocktaking' --yes stock.csv
+  zcat products_export.csv.gz | shopctl products import --skip-invalid -o jsonl -")]
+    Import(ProductsImportArgs),
+
+    /// Write all products to a CSV file that `import` takes
+    ///
+    /// Sorted by when they were added. Imported into an empty shop and exported again,
+    /// it is the same file, byte for byte.
+    #[command(after_help = "\
+Examples:
+  shopctl products export > products.csv
+  shopctl products export products.csv")]
+    Export(ProductsExportArgs),
 }
 
 /// Options of `shopctl products show`.

@@ -5,13 +5,14 @@ mod list;
 
 use serde::Serialize;
 use shop_common::id::ProductId;
-use shop_common::products::{Product, Revision, Versioned, queries};
+use shop_common::products::{Product, Revision, Sku, Versioned, queries};
 use utoipa::ToSchema;
 
 pub(crate) use self::edit::DeletedProduct;
 pub(crate) use self::list::print_page;
 use crate::args::Format;
 use crate::args::products::{ProductsCommand, ProductsShowArgs};
+use crate::commands::{export, import};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::shop::{Shop, database};
@@ -24,6 +25,8 @@ pub(crate) async fn run(command: ProductsCommand) -> Result<(), Failure> {
         ProductsCommand::Create(args) => edit::create(&args).await,
         ProductsCommand::Update(args) => edit::update(&args).await,
         ProductsCommand::Delete(args) => edit::delete(&args).await,
+        ProductsCommand::Import(args) => import::run(&args).await,
+        ProductsCommand::Export(args) => export::run(&args).await,
     }
 }
 
@@ -67,6 +70,7 @@ fn print_one(format: Format, product: Versioned) -> Result<(), Failure> {
 fn print(product: &Product, revision: &Revision) -> std::io::Result<()> {
     output::facts(&[
         ("id", product.id.to_string()),
+        ("sku", output::or_dash(product.sku.as_ref().map(Sku::as_str))),
         ("name", product.name.as_str().to_owned()),
         ("price", product.price.to_string()),
         ("stock", product.stock.to_string()),

@@ -250,7 +250,7 @@ async fn with_items(connection: &mut PgConnection, rows: Vec<OrderRow>) -> Resul
     let ids: Vec<OrderId> = rows.iter().map(|row| row.id).collect();
     let items: Vec<ItemRow> = sqlx::query_as(
         "SELECT i.order_id, i.id AS item_id, i.quantity, i.price_minor AS item_price,
-                p.id, p.name, p.description, p.price_minor, p.stock, p.created_at, p.updated_at
+                p.id, p.sku, p.name, p.description, p.price_minor, p.stock, p.created_at, p.updated_at
          FROM order_items i JOIN products p ON p.id = i.product_id
          WHERE i.order_id = ANY($1) ORDER BY i.order_id, i.line",
     )

@@ -29,7 +29,7 @@ impl Shelf {
         let ids: Vec<ProductId> =
             orders.iter().flat_map(|order| order.lines.iter().map(|(product, _)| product)).collect();
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT now() AS now, id, name, description, price_minor, stock, created_at, updated_at
+            "SELECT now() AS now, id, sku, name, description, price_minor, stock, created_at, updated_at
              FROM products WHERE id = ANY($1) AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE",
         )
         .bind(&ids)
@@ -82,6 +82,7 @@ pub(super) mod tests {
         let products = ids.iter().zip(stocks).map(|(id, stock)| {
             let product = Product {
                 id: *id,
+                sku: None,
                 name: "Mug".to_owned(),
                 description: String::new(),
                 price: Money::from_minor(250).unwrap(),

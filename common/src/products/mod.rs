@@ -1,9 +1,12 @@
 //! Products: what is sold, at what price, and how much of it there is.
 
 pub mod changes;
+pub mod export;
+pub mod import;
 pub mod movements;
 pub mod queries;
 pub mod search;
+mod sku;
 pub mod stock;
 
 use std::fmt;
@@ -11,6 +14,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::sku::Sku;
 use crate::id::ProductId;
 use crate::money::{Money, MoneyError};
 use crate::pagination::Column;
@@ -24,6 +28,8 @@ use crate::whole::Whole;
 pub struct Product {
     /// Which one.
     pub id: ProductId,
+    /// What the shop's own people call it, if they do.
+    pub sku: Option<Sku>,
     /// What it is called.
     pub name: String,
     /// What it is.
@@ -267,6 +273,8 @@ impl std::str::FromStr for Stock {
 /// A product that is not in the catalogue yet.
 #[derive(Debug, Clone)]
 pub struct NewProduct {
+    /// What the shop's own people call it, if they do.
+    pub sku: Option<Sku>,
     /// What it is called.
     pub name: ProductName,
     /// What it is.
@@ -280,6 +288,8 @@ pub struct NewProduct {
 /// What changes of a product; `None` stays as it is.
 #[derive(Debug, Clone, Default)]
 pub struct ProductChanges {
+    /// What the shop's own people call it; `Some(None)` takes it away.
+    pub sku: Option<Option<Sku>>,
     /// What it is called.
     pub name: Option<ProductName>,
     /// What it is.
@@ -302,6 +312,9 @@ pub struct ProductFilter {
     /// Of which there are so many at most. (Left out of cursors where it is not asked for, so that those of before are good.)
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_stock: Option<i64>,
+    /// The one that has this sku. (Left out of cursors where it is not asked for, so that those of before are good.)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sku: Option<Sku>,
 }
 
 impl ProductFilter {

@@ -8,6 +8,23 @@ use crate::id::{MovementId, OrderId, ProductId, UserId};
 use crate::pagination::total::{self, Total};
 use crate::pagination::{Page, PageRequest};
 
+/// Why a product was not added to the catalogue.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// Another product has its sku.
+    #[error("another product has this sku")]
+    SkuTaken,
+    /// The database refused.
+    #[error(transparent)]
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for CreateError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_sku_taken(&error) { Self::SkuTaken } else { Self::Database(error) }
+    }
+}
+
 /// Why a product was not edited.
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
@@ -17,10 +34,27 @@ pub enum EditError {
     /// Somebody else was faster: it is in another state than the edit is meant for.
     #[error("the product is at {0} by now")]
     Changed(Revision),
+    /// Another product has the sku.
+    #[error("another product has this sku")]
+    SkuTaken,
     /// The database refused.
     #[error(transparent)]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
 }
+
+impl From<sqlx::Error> for EditError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_sku_taken(&error) { Self::SkuTaken } else { Self::Database(error) }
+    }
+}
+
+/// Whether two products that are not deleted would have had the same sku.
+pub(super) fn is_sku_taken(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|refused| refused.constraint()) == Some("products_sku_unique")
+}
+
+/// Why a new product's stock is what it is.
+pub(super) const INITIAL_STOCK: &str = "initial stock";
 
 /// A page of the catalogue, or of what of it passes the filter and is found.
 ///
@@ -46,7 +80,7 @@ pub async fn list(
         Some(words) => Found::Among(words),
     };
     let matches = |query: &mut QueryBuilder<Postgres>| push_matches(query, found, filter);
-    let mut query = QueryBuilder::new("SELECT id, name, description, price_minor, stock, created_at, updated_at");
+    let mut query = QueryBuilder::new("SELECT id, sku, name, description, price_minor, stock, created_at, updated_at");
     matches(&mut query);
     page.push_end(&mut query);
     // With a filter, which plan is best hangs on its values: it is not to be one plan for all of them.
@@ -102,6 +136,9 @@ pub(super) fn push_matches(query: &mut QueryBuilder<Postgres>, found: Found<'_>,
     if let Some(pieces) = filter.max_stock {
         query.push(" AND stock <= ").push_bind(pieces);
     }
+    if let Some(sku) = &filter.sku {
+        query.push(" AND sku = ").push_bind(sku.clone());
+    }
 }
 
 /// The product, unless it is deleted.
@@ -110,7 +147,7 @@ pub(super) fn push_matches(query: &mut QueryBuilder<Postgres>, found: Found<'_>,
 /// When the database refuses.
 pub async fn find(pool: &PgPool, id: ProductId) -> Result<Option<Versioned>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT id, name, description, price_minor, stock, created_at, updated_at, version
+        "SELECT id, sku, name, description, price_minor, stock, created_at, updated_at, version
          FROM products WHERE id = $1 AND deleted_at IS NULL",
     )
     .bind(id)
@@ -121,21 +158,22 @@ pub async fn find(pool: &PgPool, id: ProductId) -> Result<Option<Versioned>, sql
 /// Adds a product to the catalogue; its first stock is its first movement.
 ///
 /// # Errors
-/// When the database refuses.
-pub async fn create(pool: &PgPool, product: &NewProduct, actor: Option<UserId>) -> Result<Versioned, sqlx::Error> {
+/// When another product has its sku, or the database refuses.
+pub async fn create(pool: &PgPool, product: &NewProduct, actor: Option<UserId>) -> Result<Versioned, CreateError> {
     let mut transaction = pool.begin().await?;
     let created: Versioned = sqlx::query_as(
-        "INSERT INTO products (id, name, description, price_minor, stock) VALUES ($1, $2, $3, $4, $5)
-         RETURNING id, name, description, price_minor, stock, created_at, updated_at, version",
+        "INSERT INTO products (id, sku, name, description, price_minor, stock) VALUES ($1, $2, $3, $4, $5, $6)
+         RETURNING id, sku, name, description, price_minor, stock, created_at, updated_at, version",
     )
     .bind(ProductId::new())
+    .bind(&product.sku)
     .bind(&product.name)
     .bind(&product.description)
     .bind(product.price)
     .bind(product.stock)
     .fetch_one(&mut *transaction)
     .await?;
-    record_movement(&mut transaction, created.product.id, created.product.stock, "initial stock", actor).await?;
+    record_movement(&mut transaction, created.product.id, created.product.stock, INITIAL_STOCK, actor).await?;
     transaction.commit().await?;
     Ok(created)
 }
@@ -145,7 +183,7 @@ pub async fn create(pool: &PgPool, product: &NewProduct, actor: Option<UserId>) 
 /// comes in between.
 ///
 /// # Errors
-/// When there is no such product, or it is in another state.
+/// When there is no such product, it is in another state, or another product has the sku.
 pub async fn update(
     pool: &PgPool,
     id: ProductId,
@@ -157,16 +195,18 @@ pub async fn update(
     let before = lock_expected(&mut transaction, id, expected).await?;
     let updated: Versioned = sqlx::query_as(
         "UPDATE products SET name = coalesce($2, name), description = coalesce($3, description),
-                price_minor = coalesce($4, price_minor), stock = coalesce($5, stock), updated_at = now(),
-                version = version + 1
+                price_minor = coalesce($4, price_minor), stock = coalesce($5, stock),
+                sku = CASE WHEN $6 THEN $7 ELSE sku END, updated_at = now(), version = version + 1
          WHERE id = $1
-         RETURNING id, name, description, price_minor, stock, created_at, updated_at, version",
+         RETURNING id, sku, name, description, price_minor, stock, created_at, updated_at, version",
     )
     .bind(id)
     .bind(&changes.name)
     .bind(&changes.description)
     .bind(changes.price)
     .bind(changes.stock)
+    .bind(changes.sku.is_some())
+    .bind(changes.sku.as_ref().and_then(Option::as_ref))
     .fetch_one(&mut *transaction)
     .await?;
     record_movement(&mut transaction, id, updated.product.stock - before.stock(), "stock set", actor).await?;

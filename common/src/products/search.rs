@@ -197,7 +197,7 @@ async fn candidates(
 async fn find_all(connection: &mut PgConnection, found: &[Ranked]) -> Result<Vec<Product>, sqlx::Error> {
     let ids: Vec<ProductId> = found.iter().map(|row| ProductId(row.id)).collect();
     let mut products: Vec<Product> = sqlx::query_as(
-        "SELECT id, name, description, price_minor, stock, created_at, updated_at
+        "SELECT id, sku, name, description, price_minor, stock, created_at, updated_at
          FROM products WHERE id = ANY($1) AND deleted_at IS NULL",
     )
     .bind(&ids)

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use shop_common::id::ProductId;
-use shop_common::products::{Description, Price, ProductName, Revision, Stock};
+use shop_common::products::{Description, Price, ProductName, Revision, Sku, Stock};
 
 use crate::args::{ConsentArgs, ShopArgs, typed};
 
@@ -15,6 +15,10 @@ pub(crate) struct ProductsCreateArgs {
     /// What it is called
     #[arg(long, value_parser = typed::text::<ProductName>)]
     pub(crate) name: ProductName,
+
+    /// What the shop's own people call it; no other product may have the same
+    #[arg(long)]
+    pub(crate) sku: Option<Sku>,
 
     /// What it is
     #[arg(long, value_name = "TEXT", value_parser = typed::text::<Description>)]
@@ -57,6 +61,14 @@ pub(crate) struct ChangesArgs {
     /// What it is called
     #[arg(long, value_parser = typed::text::<ProductName>)]
     pub(crate) name: Option<ProductName>,
+
+    /// Another sku
+    #[arg(long)]
+    pub(crate) sku: Option<Sku>,
+
+    /// None any more
+    #[arg(long, conflicts_with = "sku")]
+    pub(crate) no_sku: bool,
 
     /// What it is
     #[arg(long, value_name = "TEXT", value_parser = typed::text::<Description>)]

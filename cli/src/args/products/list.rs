@@ -2,8 +2,8 @@
 
 use clap::{Args, ValueEnum};
 use shop_common::money::Money;
-use shop_common::products::Stock;
 use shop_common::products::search::SearchText;
+use shop_common::products::{Sku, Stock};
 
 use crate::args::{PageArgs, ShopArgs};
 
@@ -32,6 +32,10 @@ pub(crate) struct ProductsListArgs {
     /// The most that there may be
     #[arg(long, value_name = "PIECES")]
     pub(crate) max_stock: Option<Stock>,
+
+    /// The one that has this sku
+    #[arg(long)]
+    pub(crate) sku: Option<Sku>,
 
     /// What to sort by, instead of the best match or the newest first
     #[arg(long, value_enum)]

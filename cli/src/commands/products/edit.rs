@@ -3,7 +3,7 @@
 use serde::Serialize;
 use shop_common::db::Ending;
 use shop_common::id::ProductId;
-use shop_common::products::queries::{self, EditError};
+use shop_common::products::queries::{self, CreateError, EditError};
 use shop_common::products::stock::{self, Held};
 use shop_common::products::{Expected, NewProduct, Product, ProductChanges, Revision, Versioned};
 use utoipa::ToSchema;
@@ -18,12 +18,17 @@ use crate::{ask, output};
 pub(crate) async fn create(args: &ProductsCreateArgs) -> Result<(), Failure> {
     let shop = Shop::find(&args.shop.home.dir)?;
     let product = NewProduct {
+        sku: args.sku.clone(),
         name: args.name.clone(),
         description: args.description.clone().unwrap_or_default(),
         price: args.price,
         stock: args.stock,
     };
-    print_one(args.shop.output, queries::create(&shop.pool, &product, None).await.map_err(database)?)
+    let created = queries::create(&shop.pool, &product, None).await.map_err(|error| match error {
+        CreateError::SkuTaken => sku_taken(),
+        CreateError::Database(error) => database(error),
+    })?;
+    print_one(args.shop.output, created)
 }
 
 /// Edits a product in the state that it is meant for, or as it was when its operator was asked.
@@ -42,19 +47,22 @@ pub(crate) async fn update(args: &ProductsUpdateArgs) -> Result<(), Failure> {
             Ending::Commit => Expected::OneOf(vec![revision]),
         },
     };
-    let ChangesArgs { name, description, price, stock } = args.changes.clone();
-    let changes = ProductChanges { name, description, price, stock };
+    let ChangesArgs { name, sku, no_sku, description, price, stock } = args.changes.clone();
+    let sku = if no_sku { Some(None) } else { sku.map(Some) };
+    let changes = ProductChanges { sku, name, description, price, stock };
     let updated = queries::update(&shop.pool, args.product, &expected, &changes, None).await.map_err(failure)?;
     print_one(args.shop.output, updated)
 }
 
 /// What is going to change, from what to what.
 fn in_short(changes: &ChangesArgs, product: &Product) -> String {
-    let ChangesArgs { name, description, price, stock } = changes;
+    let ChangesArgs { name, sku, no_sku, description, price, stock } = changes;
     let text = |what: &str, new: Option<&str>| new.map(|new| format!("{what} to {new:?}"));
     let number = |what: &str, old: String, new: Option<String>| new.map(|new| format!("{what} {old} to {new}"));
     let changes = [
         text("name", name.as_ref().map(|name| name.as_str())),
+        text("sku", sku.as_ref().map(|sku| sku.as_str())),
+        no_sku.then(|| "sku to none".to_owned()),
         text("description", description.as_ref().map(|text| text.as_str())),
         number("price", product.price.to_string(), price.map(|price| price.money().to_string())),
         number("stock", product.stock.to_string(), stock.map(|stock| stock.pieces().to_string())),
@@ -111,10 +119,16 @@ fn changed(revision: Revision) -> Failure {
         .next("look at it with `shopctl products show`, and give the command again with that revision")
 }
 
+fn sku_taken() -> Failure {
+    Failure::new(Exit::Conflict, "another product has this sku; nothing was done")
+        .next("find it with `shopctl products list --sku SKU`, or take another one")
+}
+
 fn failure(error: EditError) -> Failure {
     match error {
         EditError::UnknownProduct(product) => not_found(product),
         EditError::Changed(revision) => changed(revision),
+        EditError::SkuTaken => sku_taken(),
         EditError::Database(error) => database(error),
     }
 }

@@ -15,7 +15,7 @@ pub(crate) async fn list(args: &ProductsListArgs) -> Result<(), Failure> {
     let shop = Shop::find(&args.shop.home.dir)?;
     let ProductsListArgs { min_price, max_price, in_stock, max_stock, .. } = *args;
     let max_stock = max_stock.map(Stock::pieces);
-    let filter = ProductFilter { min_price, max_price, in_stock, max_stock };
+    let filter = ProductFilter { min_price, max_price, in_stock, max_stock, sku: args.sku.clone() };
     let scope = (&args.search, &filter);
     let page = match (&args.search, args.sort) {
         (Some(words), None) => {
