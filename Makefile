@@ -4,24 +4,27 @@ SHELL := /bin/sh
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SHOPCTL := $(TARGET)/debug/shopctl
 
-.PHONY: up test check build clients openapi postman alerts contract fuzz chaos chaos-proof chaos-programs model coverage bench-live bench-lists snapshotsbench-reads
+.PHONY: up test check build clients openapi postman alerts contract fuzz chaos chaos-proof chaos-programs otel-programs model coverage bench-live bench-lists bench-reads snapshots
 
 ## Run the whole shop on port 3000, in the foreground. Missing servers are installed.
 up: build
 	$(SHOPCTL) up --yes $(UP)
 
 ## Run every test against private servers on free ports. Needs nothing running, disturbs nothing that is.
-test: build chaos-programs clients
+test: build chaos-programs otel-programs clients
 	$(SHOPCTL) services run --yes -- cargo test --workspace --locked $(TEST)
 
-## What is checked besides the tests: format, lints, docs, dependencies, and that a normal build has no faults on purpose.
+## What is checked besides the tests: format, lints, docs, dependencies, and that a normal build has no faults on purpose and exports nothing.
 check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy -p shop-common -p shop-api -p shop-worker -p shop-chaos --features chaos --all-targets --locked -- -D warnings
+	cargo clippy -p shop-common -p shop-api -p shop-worker -p shop-e2e --features otel --all-targets --locked -- -D warnings
 	@tree=$$(cargo tree --locked --edges normal --prefix none) || exit 1; \
 	if printf '%s\n' "$$tree" | grep '^fail v'; then \
-		echo 'error: a normal build has the failpoints of the feature `chaos`'; exit 1; fi
+		echo 'error: a normal build has the failpoints of the feature `chaos`'; exit 1; fi; \
+	if printf '%s\n' "$$tree" | grep '^opentelemetry'; then \
+		echo 'error: a normal build has the exporter of the feature `otel`'; exit 1; fi
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny --locked check bans licenses sources
@@ -106,3 +109,8 @@ clients:
 # The api and the worker with failpoints and planted bugs, under names of their own.
 chaos-programs:
 	cargo build -p shop-chaos --features chaos --bins --locked
+
+# The api and the worker that send spans to a collector, likewise. Of the whole workspace, and as examples, so that they are
+# built of the same dependencies as all else.
+otel-programs:
+	cargo build --workspace --features shop-e2e/otel --example otel-api --example otel-worker --locked

@@ -20,8 +20,10 @@ use shop_common::products::Revision;
 use shop_common::products::queries::{CreateError, EditError};
 use utoipa::ToSchema;
 
+use crate::about::About;
 use crate::methods::Methods;
 use crate::requests::RequestId;
+use crate::trace::Trace;
 
 /// Why a request is not answered as it was meant.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -333,8 +335,11 @@ impl ApiError {
     fn answer(&self, request: &Request<'_>) -> response::Result<'static> {
         self.count();
         let id = RequestId::of(request);
+        About::of(request).outcome(self.kind().1);
         if let Self::Internal(cause) = self {
-            tracing::error!(request_id = id.as_str(), cause, "a request failed");
+            let parent = Trace::of(request).context().parent;
+            let (trace_id, span_id) = (parent.trace_id, parent.span_id);
+            tracing::error!(request_id = id.as_str(), %trace_id, %span_id, cause, "a request failed");
         }
         let body = self.body(Some(id.as_str()));
         let mut response = Response::build();

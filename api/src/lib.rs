@@ -3,6 +3,7 @@
 //! HTTP ends in this crate. Handlers parse what comes in into the types of
 //! `shop_common`, call one function there, and turn what it gives into an answer.
 
+mod about;
 mod auth;
 mod body;
 mod catalogue;
@@ -31,6 +32,7 @@ mod requests;
 mod route_metrics;
 mod security_headers;
 mod stock;
+mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,10 +46,10 @@ use shop_common::config::{self, Settings};
 use shop_common::events::Announcer;
 use shop_common::id::ProductId;
 use shop_common::jobs::queue::Queue;
-use shop_common::metrics::Exporter;
+use shop_common::metrics::{Daemon, Exporter};
 use shop_common::orders::place::Placement;
 use shop_common::products::changes::Changes;
-use shop_common::{files, seed};
+use shop_common::{files, seed, telemetry};
 
 use crate::auth::hashing::Hasher;
 use crate::auth::revocation::Revocations;
@@ -116,6 +118,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: Exporter) -> Result<Roc
         .manage(sessions.clone())
         .manage(origins.clone())
         .manage(TicketTime(Duration::from_secs(settings.live.ticket_seconds)))
+        .attach(trace::Traces)
         .attach(requests::Requests::default())
         .attach(security_headers::shield(&origins))
         .attach(Cors(origins))
@@ -175,6 +178,20 @@ fn url_map() -> Vec<Route> {
         health::metrics,
         origin::preflight,
     ]
+}
+
+/// The whole program: reads the settings, sets up logs, counts and traces, and runs until it is told to stop.
+///
+/// # Errors
+/// When the settings cannot be read, or what [`run`] cannot do.
+pub async fn start() -> anyhow::Result<()> {
+    let (figment, settings) = config::load()?;
+    telemetry::init_logs(&settings.log)?;
+    let metrics = Exporter::install(Daemon::Api)?;
+    let traces = telemetry::init_traces("shop-api")?;
+    let ended = run(figment, settings, metrics).await;
+    traces.flush().await;
+    ended
 }
 
 /// Serves until told to stop, and then until the last request has been answered or the time for that is over.

@@ -26,6 +26,7 @@ use shop_common::time::Timestamp;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::about::{About, Asked};
 use crate::auth::guard::Caller;
 use crate::body::{Body, Object};
 use crate::db::Db;
@@ -38,7 +39,6 @@ use crate::openapi::problems::{
 use crate::paging::{self, ListQuery, Paged, invalid, number};
 use crate::query::NamedOnce;
 use crate::rate_limit::{Limited, Reads, Writes};
-use crate::requests::RequestId;
 
 const COLUMNS: [(&str, OrderColumn); 5] = [
     ("id", OrderColumn::Id),
@@ -127,7 +127,7 @@ pub(crate) async fn place(
     caller: Caller,
     _limit: Limited<Writes>,
     key: Key,
-    request_id: RequestId,
+    asked: Asked,
     body: Body<OrderBody>,
     placement: &State<Placement>,
 ) -> Result<PlacedAnswer, ApiError> {
@@ -143,11 +143,36 @@ pub(crate) async fn place(
         lines,
         payment_method: payment_method.unwrap_or_default(),
         key: key.0,
-        request_id: Some(request_id.as_str().to_owned()),
+        request_id: Some(asked.request_id),
+        trace: Some(asked.trace),
     };
     let placed = placement.place(order).await?;
+    tell(&asked.about, &placed);
     chaos::step("place.before_answer");
     Ok(PlacedAnswer(placed))
+}
+
+/// Says what became of it. Of an earlier request only the answer is kept, and the order is the one in there.
+fn tell(about: &About, placed: &Placed) {
+    if let Some(made) = placed.made {
+        about.made(made);
+    }
+    about.outcome(match (placed.replayed, placed.made) {
+        (true, _) => "replayed",
+        (false, Some(_)) => "placed",
+        (false, None) => "refused",
+    });
+    if placed.replayed
+        && let Ok(Replayed { id }) = serde_json::from_slice(&placed.answer.body)
+    {
+        about.order(id);
+    }
+}
+
+/// The order in an answer that is given again.
+#[derive(Deserialize)]
+struct Replayed {
+    id: OrderId,
 }
 
 /// The query of a list of orders, as it came.
@@ -385,7 +410,7 @@ pub(crate) struct PlacedAnswer(Placed);
 
 impl<'r> Responder<'r, 'static> for PlacedAnswer {
     fn respond_to(self, _: &'r Request<'_>) -> response::Result<'static> {
-        let Placed { answer, replayed } = self.0;
+        let Placed { answer, replayed, .. } = self.0;
         let status = u16::try_from(answer.status).map_or(Status::InternalServerError, Status::new);
         let content =
             if status.code < 400 { ContentType::JSON } else { ContentType::new("application", "problem+json") };

@@ -14,8 +14,10 @@ use crate::methods::Methods;
 
 /// What a page may send, and what it may read. <https://fetch.spec.whatwg.org/#http-cors-protocol>
 const METHODS: &str = "GET, POST, PUT, DELETE";
-const SENT: &str = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-Id";
-const READ: &str = "Allow, ETag, Idempotency-Replayed, Link, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id";
+const SENT: &str =
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-Id, traceparent, tracestate";
+const READ: &str =
+    "Allow, ETag, Idempotency-Replayed, Link, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id, traceparent";
 /// How long a browser may remember it, in seconds.
 const REMEMBER: &str = "600";
 

@@ -12,6 +12,7 @@ use shop_common::orders::status::OrderStatus;
 use shop_common::reason::Reason;
 use utoipa::ToSchema;
 
+use crate::about::Asked;
 use crate::auth::guard::Admin;
 use crate::body::Body;
 use crate::db::{Db, RedisDb};
@@ -19,7 +20,6 @@ use crate::error::ApiError;
 use crate::openapi::problems::{Bodies, Commits, ForAdmins, Limits, NoOrder, Parameters, Problems, errors};
 use crate::paging;
 use crate::rate_limit::{Limited, Writes};
-use crate::requests::RequestId;
 
 /// How an order is to be refunded.
 #[derive(Deserialize, ToSchema)]
@@ -59,7 +59,7 @@ errors! {
 pub(crate) async fn request(
     admin: Admin,
     _limit: Limited<Writes>,
-    request_id: RequestId,
+    asked: Asked,
     id: &str,
     body: Body<RefundBody>,
     db: &Db,
@@ -67,8 +67,9 @@ pub(crate) async fn request(
 ) -> Result<(Status, Json<Order>), ApiError> {
     let order = paging::id("id", id)?;
     let Body(RefundBody { restock, reason }) = body;
-    let (requested_by, request_id) = (Some(admin.0.id), Some(request_id.as_str().to_owned()));
-    let wanted = NewRefund { order, restock, reason, requested_by, request_id };
+    let Asked { request_id, trace, about } = asked;
+    let (requested_by, request_id, trace) = (Some(admin.0.id), Some(request_id), Some(trace));
+    let wanted = NewRefund { order, restock, reason, requested_by, request_id, trace };
     let Requested { order, job } = refund::request(db.pool(), wanted).await.map_err(|error| match error {
         RefundError::NotFound => ApiError::NotFound { what: "order", id: id.to_owned() },
         RefundError::NotRefundable(status) => ApiError::OrderNotRefundable(status),
@@ -77,6 +78,7 @@ pub(crate) async fn request(
         RefundError::Unknown(_) | RefundError::Silent => ApiError::OutcomeUnknown,
     })?;
     if let Some(job) = job {
+        about.job(job);
         enqueue(Queue::new(redis.redis().clone()), job);
     }
     let done = order.refund.as_ref().is_some_and(|refund| refund.status == RefundStatus::Refunded);

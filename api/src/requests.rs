@@ -5,12 +5,14 @@ use std::time::Instant;
 
 use rocket::fairing::{AdHoc, Fairing, Info, Kind};
 use rocket::http::Header;
-use rocket::request::{FromRequest, Outcome};
 use rocket::{Build, Data, Request, Response, Rocket, fairing};
+use shop_common::id::OrderId;
 use uuid::Uuid;
 
+use crate::about::{About, Said};
 use crate::client_address::ClientAddress;
 use crate::route_metrics::RouteMetrics;
+use crate::trace::Trace;
 
 /// The name by which a request is found in the logs of the api and the worker:
 /// the client's `X-Request-Id` if it is a plain token, else one of our own.
@@ -32,15 +34,6 @@ impl RequestId {
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-#[rocket::async_trait]
-impl<'r> FromRequest<'r> for RequestId {
-    type Error = std::convert::Infallible;
-
-    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
-        Outcome::Success(Self::of(request).clone())
     }
 }
 
@@ -72,12 +65,21 @@ impl Fairing for Requests {
         let status = response.status().code;
         let route = request.route().map_or_else(|| "none".to_owned(), |route| route.uri.to_string());
         let method = request.method().as_str();
+        let parent = Trace::of(request).context().parent;
+        let said @ Said { user, order, payment, job, .. } = About::of(request).said();
         tracing::info!(
             request_id = id,
+            trace_id = %parent.trace_id,
+            span_id = %parent.span_id,
             client = %ClientAddress::of(request),
+            user_id = user.map(display),
             method,
             route,
+            order_id = order.or_else(|| order_of(request)).map(display),
+            payment_id = payment.map(display),
+            job_id = job.map(display),
             status,
+            outcome = said.outcome(),
             us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             "request"
         );
@@ -86,6 +88,12 @@ impl Fairing for Requests {
         }
         response.set_header(Header::new("X-Request-Id", id.to_owned()));
     }
+}
+
+/// The order that a request names in its path.
+fn order_of(request: &Request<'_>) -> Option<OrderId> {
+    request.route().filter(|route| route.uri.path().starts_with("/orders/<id>"))?;
+    request.param::<&str>(1)?.ok()?.parse().ok()
 }
 
 /// Says where the server listens, once it does.

@@ -15,6 +15,7 @@ use crate::pagination::Direction;
 use crate::pagination::cursor::{Cursor, Kind, Scope};
 use crate::products::Price;
 pub use crate::products::import::fuzzing::import_line;
+use crate::trace::{self, TraceContext, TraceParent};
 
 /// A cursor that is read is written just so again. The bytes are one, or the JSON that is in one.
 pub fn cursor(data: &[u8]) {
@@ -86,6 +87,25 @@ pub fn idempotency_key(data: &[u8]) {
     }
 }
 
+/// A trace that is read is written in the version of today and comes back, and so does what is beside it, which is short and
+/// printable. The first line is a `traceparent`, each other one a `tracestate`.
+pub fn traceparent(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    let (parent, states) = text.split_once('\n').unwrap_or((text, ""));
+    let Some(context) = TraceContext::read([parent], states.split('\n')) else {
+        assert!(parent.parse::<TraceParent>().is_err(), "{parent:?}");
+        return;
+    };
+    let written = context.parent.to_string();
+    assert!(written.len() == 55 && written.starts_with("00-"), "{written}");
+    assert_eq!(written[3..52], parent[3..52], "the ids are those that came");
+    if let Some(state) = &context.state {
+        let printable = state.as_str().bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
+        assert!(printable && (1..=512).contains(&state.as_str().len()), "{state:?}");
+    }
+    assert_eq!(trace::Kept::from(Some(&context)).context(), Some(context), "{text:?}");
+}
+
 /// A payload is read as what its kind and version say, and comes back as it was written; any other is refused as unknown.
 pub fn job_payload(data: &[u8]) {
     let Ok(payload) = serde_json::from_slice::<Value>(data) else { return };
@@ -125,6 +145,7 @@ fn taken(kind: &str, version: i16, payload: Value) -> TakenJob {
         taken_over: false,
         give_up: None,
         request_id: None,
+        trace: trace::Kept::default(),
     }
 }
 
@@ -150,6 +171,11 @@ mod tests {
     #[test]
     fn seeds_of_import_lines_hold() {
         feed("import_line", super::import_line);
+    }
+
+    #[test]
+    fn seeds_of_traces_hold() {
+        feed("traceparent", super::traceparent);
     }
 
     #[test]

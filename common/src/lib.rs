@@ -29,6 +29,7 @@ pub mod repair;
 pub mod seed;
 pub mod telemetry;
 pub mod time;
+pub mod trace;
 pub mod users;
 pub mod verify;
 pub mod whole;

@@ -1,10 +1,15 @@
-//! Logs of a daemon.
+//! Logs and traces of a daemon.
+
+#[cfg(feature = "otel")]
+pub(crate) mod otel;
+mod traces;
 
 use tracing_subscriber::EnvFilter;
 
+pub use self::traces::{Traces, init_traces};
 use crate::config::{Log, LogFormat};
 
-/// Why logs cannot be set up.
+/// Why logs or traces cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The filter is not in the syntax of `EnvFilter`.
@@ -16,6 +21,10 @@ pub enum TelemetryError {
     /// Something else takes the lines of the `log` crate already.
     #[error("logging is set up already: {0}")]
     LogTwice(#[from] tracing_log::log::SetLoggerError),
+    /// Spans cannot be sent.
+    #[cfg(feature = "otel")]
+    #[error(transparent)]
+    Traces(#[from] otel::OtelError),
 }
 
 /// Sends logs to stdout, as JSON or for people. Libraries that use the `log` crate speak from warnings up.

@@ -72,7 +72,7 @@ async fn one_completed(pool: PgPool) -> (Shop, UserId, ProductId, OrderId) {
 
 fn wanted(order: OrderId, restock: bool) -> NewRefund {
     let reason = Some("broken on arrival".parse().unwrap());
-    NewRefund { order, restock, reason, requested_by: None, request_id: Some("r-1".to_owned()) }
+    NewRefund { order, restock, reason, requested_by: None, request_id: Some("r-1".to_owned()), trace: None }
 }
 
 async fn requested(shop: &Shop, order: OrderId, restock: bool) -> Result<Requested, RefundError> {

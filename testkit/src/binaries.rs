@@ -68,13 +68,23 @@ impl Environment {
 
     /// Starts an api, and waits until it listens.
     pub fn api(&self) -> Api {
-        let (process, port) = self.start("shop-api", "shop-api listens");
+        self.api_of("shop-api")
+    }
+
+    /// The same with a program of that name, which is an api.
+    pub fn api_of(&self, program: &str) -> Api {
+        let (process, port) = self.start(program, "shop-api listens");
         Api { process, url: format!("http://127.0.0.1:{port}") }
     }
 
     /// Starts a worker, and waits until it claims.
     pub fn worker(&self) -> Process {
-        self.start("shop-worker", "shop-worker claims").0
+        self.worker_of("shop-worker")
+    }
+
+    /// The same with a program of that name, which is a worker.
+    pub fn worker_of(&self, program: &str) -> Process {
+        self.start(program, "shop-worker claims").0
     }
 
     /// The same, with the URL at which it says how it is.

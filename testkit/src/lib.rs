@@ -148,6 +148,7 @@ pub fn order(customer: UserId, lines: &[(ProductId, i64)], method: &str) -> NewO
         payment_method: PaymentMethod::try_from(method.to_owned()).unwrap(),
         key: None,
         request_id: None,
+        trace: None,
     }
 }
 

@@ -11,6 +11,7 @@ pub mod in_hand;
 pub mod payments;
 pub mod runner;
 mod shutdown;
+mod trace;
 pub mod upkeep;
 
 use std::sync::Arc;
@@ -19,8 +20,9 @@ use anyhow::Context;
 use rocket::figment::Figment;
 use shop_common::config::{self, Settings};
 use shop_common::db;
-use shop_common::metrics::{Exporter, servers};
+use shop_common::metrics::{Daemon, Exporter, servers};
 use shop_common::redis::Redis;
+use shop_common::telemetry;
 use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +42,20 @@ fn gateway(settings: &config::Gateway, pool: &PgPool) -> anyhow::Result<Arc<dyn 
         Some(url) => Arc::new(RemoteGateway::new(url)?),
         None => Arc::new(SimulatedGateway::new(pool.clone(), settings.clone())),
     })
+}
+
+/// The whole program: reads the settings, sets up logs, counts and traces, and runs until it is told to stop.
+///
+/// # Errors
+/// When the settings cannot be read, or what [`run`] cannot do.
+pub async fn start() -> anyhow::Result<()> {
+    let (figment, settings) = config::load()?;
+    telemetry::init_logs(&settings.log)?;
+    let metrics = Exporter::install(Daemon::Worker)?;
+    let traces = telemetry::init_traces("shop-worker")?;
+    let ended = run(figment, settings, metrics).await;
+    traces.flush().await;
+    ended
 }
 
 /// Runs the daemon until it is told to stop, and drains it.

@@ -1,5 +1,6 @@
 //! The heart of the worker: claim, charge, settle, acknowledge.
 
+mod attempt;
 mod refund;
 
 use std::collections::HashSet;
@@ -22,8 +23,10 @@ use shop_common::jobs::workers::Pulse;
 use shop_common::jobs::{ChargePayment, Task, Token, ledger, pause};
 use shop_common::orders::claim::{self, Claim};
 use shop_common::orders::settle::{self, Settled, Settlement};
+use shop_common::payments::Outcome;
 use shop_common::payments::next::Policy;
 use shop_common::redis::Redis;
+use shop_common::trace::{Span, TraceContext};
 use sqlx::PgPool;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +38,8 @@ use crate::heard::Heard;
 use crate::in_hand::InHand;
 use crate::payments::gateway::PaymentGateway;
 use crate::payments::handler::{self, Limits};
+use crate::runner::attempt::{Attempt, Came};
+use crate::trace;
 
 /// How often to look at the schedule when nobody says that there is something.
 const POLL: Duration = Duration::from_millis(250);
@@ -45,14 +50,17 @@ const SETTLE_REFUSALS: i32 = 5;
 /// Claims in one transaction, at most.
 const CLAIM: usize = 100;
 
+/// Where settlements are handed in, each with the attempt that it is a part of.
+type Settling<S> = Grouper<(S, Option<TraceContext>), Result<Settled, Arc<CommitError>>>;
+
 /// What a worker does, and what it has in hand.
 pub struct Runner {
     pool: PgPool,
     queue: Queue,
     announcer: Announcer,
     gateway: Arc<dyn PaymentGateway>,
-    settlements: Grouper<Settlement, Result<Settled, Arc<CommitError>>>,
-    refunds: refund::Settling,
+    settlements: Settling<Settlement>,
+    refunds: Settling<shop_common::orders::refund::settle::Settlement>,
     boot: BootId,
     claims: AtomicU64,
     paused: AtomicBool,
@@ -280,26 +288,23 @@ impl Runner {
 
     fn start(self: &Arc<Self>, claim: Claim) {
         self.doings.started(Duration::try_from_secs_f64(claim.job.lateness_seconds).unwrap_or_default());
-        let span = tracing::info_span!(
-            "job",
-            job_id = %claim.lease.job,
-            order_id = %claim.job.order_id,
-            request_id = claim.job.request_id.as_deref().unwrap_or(""),
-        );
+        let attempt = Attempt::begin(&claim);
         let runner = Arc::clone(self);
         let place = Arc::clone(&self.places).try_acquire_owned().ok();
         let work = async move {
             let _place = place;
             let abandon = runner.abandon.clone();
-            tokio::select! {
-                () = runner.handle(claim) => {}
-                () = abandon.cancelled() => {}
-            }
+            let handling = trace::within(attempt.context().clone(), runner.handle(claim));
+            let came = tokio::select! {
+                came = handling.instrument(attempt.log_span()) => came,
+                () = abandon.cancelled() => Came::to_nothing("abandoned"),
+            };
+            attempt.end(&came);
         };
-        self.handlers.spawn(work.instrument(span));
+        self.handlers.spawn(work);
     }
 
-    async fn handle(&self, claim: Claim) {
+    async fn handle(&self, claim: Claim) -> Came {
         match claim.job.task() {
             Some(Task::Charge) => self.charge(claim).await,
             Some(Task::Refund) => self.refund(claim).await,
@@ -308,17 +313,17 @@ impl Runner {
                 tracing::warn!(kind = claim.job.kind, version = claim.job.version, "not a job for this worker");
                 count_attempt("other", "not_known", None);
                 self.put_back(&claim, GivenBack::Undone).await;
+                Came::to_nothing("not_known")
             }
         }
     }
 
-    async fn charge(&self, claim: Claim) {
+    async fn charge(&self, claim: Claim) -> Came {
         let started = Instant::now();
         let attempt = handler::attempt(&*self.gateway, &claim, self.limits);
         let Ok(outcome) = AssertUnwindSafe(attempt).catch_unwind().await else {
-            tracing::error!(crashes = claim.job.crashes() + 1, "the handler panicked");
             count_attempt(ChargePayment::KIND, CRASHED, Some(started));
-            return self.put_back(&claim, GivenBack::Crashed).await;
+            return self.crashed(&claim).await;
         };
         let elapsed = started.elapsed();
         let settlement = Settlement {
@@ -327,24 +332,29 @@ impl Runner {
             outcome,
             jitter: rand::random_range(0.0..1.0),
         };
-        let Some(settled) = hand_in(&self.settlements, &settlement).await else {
-            count_attempt(ChargePayment::KIND, CRASHED, Some(started));
-            return self.put_back(&claim, GivenBack::Crashed).await;
-        };
-        self.end(&claim, settled);
-        count_attempt(ChargePayment::KIND, settlement.outcome.name(), Some(started));
-        tracing::info!(
-            claim = claim.job.claims,
-            outcome = settlement.outcome.name(),
-            code = settlement.outcome.code().unwrap_or(""),
-            gateway_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
-            settled = ?settled,
-            "attempt"
-        );
+        let settled = hand_in(&self.settlements, &settlement).await;
+        self.end(&claim, settled).await;
+        let outcome = settlement.outcome;
+        count_attempt(ChargePayment::KIND, settled.map_or(CRASHED, |_| outcome.name()), Some(started));
+        Came {
+            outcome: outcome.name(),
+            code: outcome.code().map(str::to_owned),
+            wrong: settled.is_none() || matches!(outcome, Outcome::Transient { .. } | Outcome::Unknown { .. }),
+            gateway: Some(elapsed),
+            settled,
+        }
     }
 
-    /// Lets go of a claim that is settled.
-    fn end(&self, claim: &Claim, settled: Settled) {
+    /// The handler died. So often, and the job is poison.
+    async fn crashed(&self, claim: &Claim) -> Came {
+        tracing::error!(crashes = claim.job.crashes() + 1, "the handler panicked");
+        self.put_back(claim, GivenBack::Crashed).await;
+        Came::to_nothing(CRASHED)
+    }
+
+    /// Lets go of a claim that is settled, or gives it back.
+    async fn end(&self, claim: &Claim, settled: Option<Settled>) {
+        let Some(settled) = settled else { return self.put_back(claim, GivenBack::Crashed).await };
         self.in_hand.drop(std::slice::from_ref(&claim.lease));
         if settled != Settled::Fenced {
             self.doings.settled();
@@ -408,13 +418,13 @@ fn count_attempt(kind: &'static str, outcome: &'static str, started: Option<Inst
 /// Hands a settlement in until the database takes it: the gateway's answer is
 /// not thrown away because PostgreSQL is away for a while. Gives nothing when the
 /// database refuses this very settlement again and again.
-async fn hand_in<S>(settlements: &Grouper<S, Result<Settled, Arc<CommitError>>>, settlement: &S) -> Option<Settled>
+async fn hand_in<S>(settlements: &Settling<S>, settlement: &S) -> Option<Settled>
 where
     S: Clone + Send + 'static,
 {
     let mut refusals = 0;
     loop {
-        match settlements.submit(settlement.clone()).await {
+        match settlements.submit((settlement.clone(), trace::current())).await {
             Ok(Ok(settled)) => return Some(settled),
             Ok(Err(error)) => {
                 refusals += i32::from(error.is_refusal());
@@ -439,14 +449,21 @@ fn settling(
     announcer: Announcer,
     policy: Policy,
     concurrency: usize,
-) -> Grouper<Settlement, Result<Settled, Arc<CommitError>>> {
+) -> Settling<Settlement> {
     let limits = group::Limits { queue: concurrency.max(1), members: CLAIM, weight: CLAIM, patience: db::PATIENCE };
     Grouper::spawn(
         limits,
         |_| 1,
-        move |settlements: Vec<Settlement>| {
+        move |group: Vec<(Settlement, Option<TraceContext>)>| {
             let (pool, queue, announcer) = (pool.clone(), queue.clone(), announcer.clone());
-            async move { settle_group(&pool, &queue, &announcer, policy, settlements).await }
+            async move {
+                let (settlements, attempts): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+                let attempts: Vec<_> = attempts.iter().flatten().collect();
+                let span = Span::of_group("settle payments", &attempts);
+                let results = settle_group(&pool, &queue, &announcer, policy, settlements).await;
+                tell(span, &results);
+                results
+            }
         },
     )
 }
@@ -478,6 +495,16 @@ async fn settle_group(
     };
     end_leases(queue, settlements.into_iter().map(|settlement| settlement.lease), &results).await;
     results
+}
+
+/// Ends the span of a group of settlements.
+fn tell(span: Span, results: &[Result<Settled, Arc<CommitError>>]) {
+    span.end(|span| {
+        span.number("shop.group.size", i64::try_from(results.len()).unwrap_or(i64::MAX));
+        if results.iter().any(Result::is_err) {
+            span.failed("not_settled");
+        }
+    });
 }
 
 /// Gives up the leases of what was settled: those that are to be tried again go back to the schedule.

@@ -142,7 +142,7 @@ async fn paid_with(pool: PgPool, method: &str) -> (Shop, ProductId, OrderId) {
 }
 
 fn wanted(order: OrderId, restock: bool) -> NewRefund {
-    NewRefund { order, restock, reason: None, requested_by: None, request_id: None }
+    NewRefund { order, restock, reason: None, requested_by: None, request_id: None, trace: None }
 }
 
 /// Asks for a refund, and puts its job on the schedule.

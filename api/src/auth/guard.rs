@@ -8,6 +8,7 @@ use shop_common::users::tickets::Holder;
 
 use super::revocation::Revocations;
 use super::tokens::Tokens;
+use crate::about::About;
 use crate::catchers::{Refused, refuse};
 use crate::error::ApiError;
 
@@ -29,7 +30,11 @@ impl Caller {
             let header = request.headers().get_one("Authorization").ok_or(ApiError::TokenMissing)?;
             Self::with_token(tokens, revocations, bearer(header).ok_or(ApiError::TokenInvalid)?).await
         };
-        request.local_cache_async(check).await
+        let caller = request.local_cache_async(check).await;
+        if let Ok(caller) = caller {
+            About::of(request).user(caller.id);
+        }
+        caller
     }
 
     /// Whether it is an admin.

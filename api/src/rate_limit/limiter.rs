@@ -1,5 +1,7 @@
 //! One limit for all clients of a group: shared by all apis, or local while Redis is away.
 
+use std::sync::OnceLock;
+
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::{DefaultKeyedRateLimiter, RateLimiter};
@@ -26,23 +28,34 @@ pub(crate) struct Limiter {
     leases: Option<Leases>,
     /// Counts while Redis is away, and begins anew each time.
     local: DefaultKeyedRateLimiter<String, StateInformationMiddleware>,
+    /// Counts what was decided; made when it decides first, because `login_strangers` never does so by itself.
+    decided: OnceLock<Decided>,
+}
+
+/// What is counted of a limit.
+struct Decided {
     admitted: Counter,
     refused: Counter,
+}
+
+impl Decided {
+    fn new(policy: &'static str) -> Self {
+        let counter =
+            |outcome| metrics::counter!("shop_rate_limit_decisions_total", "group" => policy, "outcome" => outcome);
+        Self { admitted: counter("admitted"), refused: counter("refused") }
+    }
 }
 
 impl Limiter {
     pub(super) fn new(policy: &'static str, quota: Quota, counting: Counting) -> Self {
         let burst = quota.burst();
-        let counter =
-            |outcome| metrics::counter!("shop_rate_limit_decisions_total", "group" => policy, "outcome" => outcome);
         let local = governor::Quota::with_period(quota.interval()).unwrap_or(governor::Quota::per_minute(burst));
         Self {
             policy,
             quota,
             leases: (counting == Counting::InChunks).then(|| Leases::new(quota)),
             local: RateLimiter::keyed(local.allow_burst(burst)).with_middleware(),
-            admitted: counter("admitted"),
-            refused: counter("refused"),
+            decided: OnceLock::new(),
         }
     }
 
@@ -75,7 +88,8 @@ impl Limiter {
 
     /// Counts what was decided on a request.
     pub(super) fn decided(&self, verdict: Verdict) {
-        if verdict.admitted { self.admitted.increment(1) } else { self.refused.increment(1) }
+        let decided = self.decided.get_or_init(|| Decided::new(self.policy));
+        if verdict.admitted { decided.admitted.increment(1) } else { decided.refused.increment(1) }
     }
 
     /// Counts one request of a client in this process only.

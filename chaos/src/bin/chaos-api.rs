@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use shop_common::metrics::{Daemon, Exporter};
-use shop_common::{chaos, config, telemetry};
+use shop_common::chaos;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -21,8 +20,5 @@ async fn main() -> ExitCode {
 
 async fn run() -> anyhow::Result<()> {
     chaos::init()?;
-    let (figment, settings) = config::load()?;
-    telemetry::init_logs(&settings.log)?;
-    let metrics = Exporter::install(Daemon::Api)?;
-    shop_api::run(figment, settings, metrics).await
+    shop_api::start().await
 }

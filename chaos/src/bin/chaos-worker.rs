@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use shop_common::metrics::{Daemon, Exporter};
-use shop_common::{chaos, config, telemetry};
+use shop_common::chaos;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -18,8 +17,5 @@ async fn main() -> ExitCode {
 
 async fn run() -> anyhow::Result<()> {
     chaos::init()?;
-    let (figment, settings) = config::load()?;
-    telemetry::init_logs(&settings.log)?;
-    let metrics = Exporter::install(Daemon::Worker)?;
-    shop_worker::run(figment, settings, metrics).await
+    shop_worker::start().await
 }

@@ -13,14 +13,19 @@ pub(crate) fn text<T: TryFrom<String>>(text: &str) -> Result<T, T::Error> {
     T::try_from(text.to_owned())
 }
 
+/// Where an order can be, in the letters of the command line, so that typos are close to one of them.
+const ORDER_STATUSES: [&str; 6] = ["pending", "processing", "completed", "failed", "cancelled", "refunded"];
+/// The same of a payment.
+const PAYMENT_STATUSES: [&str; 4] = ["pending", "completed", "failed", "refunded"];
+
 /// The status of an order, in capitals or not.
 pub(crate) fn order_status() -> impl TypedValueParser<Value = OrderStatus> {
-    PossibleValuesParser::new(OrderStatus::ALL.map(OrderStatus::as_str)).try_map(|name| name.to_uppercase().parse())
+    PossibleValuesParser::new(ORDER_STATUSES).try_map(|name| name.to_uppercase().parse())
 }
 
 /// The status of a payment, in capitals or not.
 pub(crate) fn payment_status() -> impl TypedValueParser<Value = PaymentStatus> {
-    PossibleValuesParser::new(PaymentStatus::ALL.map(PaymentStatus::as_str)).try_map(|name| name.to_uppercase().parse())
+    PossibleValuesParser::new(PAYMENT_STATUSES).try_map(|name| name.to_uppercase().parse())
 }
 
 /// A point in time: of RFC 3339, a day (its first instant, UTC), or so long ago (`30m`, `24h`, `7d`).
@@ -55,6 +60,12 @@ impl From<Moment> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_status_can_be_typed() {
+        assert_eq!(ORDER_STATUSES.map(str::to_uppercase), OrderStatus::ALL.map(OrderStatus::as_str));
+        assert_eq!(PAYMENT_STATUSES.map(str::to_uppercase), PaymentStatus::ALL.map(PaymentStatus::as_str));
+    }
 
     #[test]
     fn a_moment_is_a_time_a_day_or_an_age_and_goes_into_cursors_as_it_was_typed() {

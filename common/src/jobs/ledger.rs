@@ -10,6 +10,7 @@ use super::queue::Lease;
 use super::{ChargePayment, JobState, PayloadError, RefundPayment, Task, Token, workers};
 use crate::id::{BootId, JobId, OrderId, PaymentId};
 use crate::time::{self, Timestamp};
+use crate::trace;
 
 /// How early a job may be taken: the clocks of Redis and PostgreSQL differ a little.
 const EARLY: Duration = Duration::from_secs(1);
@@ -45,6 +46,9 @@ pub struct TakenJob {
     pub give_up: Option<String>,
     /// The HTTP request that made it.
     pub request_id: Option<String>,
+    /// The trace of that request.
+    #[sqlx(flatten)]
+    pub trace: trace::Kept,
 }
 
 impl TakenJob {
@@ -104,7 +108,7 @@ pub(crate) async fn take(
          SET state = 'running', token = t.token, boot_id = $5, claims = claims + 1, updated_at = now()
          FROM takeable t WHERE j.id = t.id
          RETURNING j.id, j.token, j.kind, j.version, j.payload, j.order_id, j.attempts, j.claims, j.retries, j.request_id,
-                   j.give_up, extract(epoch FROM now() - j.created_at)::float8 AS age_seconds,
+                   j.traceparent, j.tracestate, j.give_up, extract(epoch FROM now() - j.created_at)::float8 AS age_seconds,
                    greatest(0, extract(epoch FROM now() - j.run_at))::float8 AS lateness_seconds, t.taken_over",
     )
     .bind(leases.iter().map(|lease| lease.job).collect::<Vec<_>>())
@@ -248,6 +252,9 @@ pub struct JobRecord {
     pub give_up: Option<String>,
     /// The HTTP request that made it.
     pub request_id: Option<String>,
+    /// The trace that it goes on with, as a W3C `traceparent`.
+    #[sqlx(rename = "traceparent")]
+    pub trace: Option<String>,
     /// When it was made.
     #[serde(serialize_with = "time::millis")]
     #[schema(value_type = String, format = DateTime)]

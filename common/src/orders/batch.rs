@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::{PgConnection, PgPool};
 
-use super::decision::{Decision, NewOrder, Placed, Render, Verdict};
+use super::decision::{Decision, Made, NewOrder, Placed, Render, Verdict};
 use super::idempotency::{Answer, Fingerprint, IdempotencyKey, KEPT_HOURS, KeyState, ROUTE};
 use super::shelf::Shelf;
 use super::status::OrderStatus;
@@ -15,6 +15,7 @@ use crate::events::{EventKind, NewEvent};
 use crate::id::{JobId, OrderId, OrderItemId, PaymentId, ProductId, UserId};
 use crate::jobs::ChargePayment;
 use crate::money::Currency;
+use crate::trace;
 
 /// What holds for every order of a shop.
 #[derive(Clone)]
@@ -31,6 +32,7 @@ type Kept = (UserId, IdempotencyKey, Fingerprint, Answer);
 pub(super) struct Batch {
     pub(super) verdicts: Vec<Verdict>,
     placed: Vec<(Order, UserId, Option<String>)>,
+    traces: Vec<trace::Kept>,
     payments: Vec<PaymentId>,
     pub(super) jobs: Vec<JobId>,
     pub(super) events: Vec<NewEvent>,
@@ -45,18 +47,19 @@ impl Batch {
         let own_key = order.key.clone().map(|key| (order.customer, key));
         let verdict = match (key, own_key.as_ref().and_then(|key| self.by_key.get(key))) {
             (Some(KeyState::Answered { same_request: true, answer }), _) => {
-                Verdict::Answered(Placed { answer, replayed: true })
+                Verdict::Answered(Placed { answer, made: None, replayed: true })
             }
             (Some(KeyState::Answered { same_request: false, .. }), _) => Verdict::KeyReused,
             (Some(KeyState::InFlight), _) => Verdict::KeyInFlight,
             (_, Some(first)) => self.replay_within(*first, order.fingerprint()),
             (_, None) => {
-                let answer = (terms.render)(&self.decide(order, shelf, terms));
+                let (decision, made) = self.decide(order, shelf, terms);
+                let answer = (terms.render)(&decision);
                 if let Some((customer, key)) = own_key {
                     self.by_key.insert((customer, key.clone()), self.kept.len());
                     self.kept.push((customer, key, order.fingerprint(), answer.clone()));
                 }
-                Verdict::Answered(Placed { answer, replayed: false })
+                Verdict::Answered(Placed { answer, made, replayed: false })
             }
         };
         self.verdicts.push(verdict);
@@ -66,18 +69,18 @@ impl Batch {
     fn replay_within(&self, first: usize, fingerprint: Fingerprint) -> Verdict {
         match self.kept.get(first) {
             Some((_, _, known, answer)) if *known == fingerprint => {
-                Verdict::Answered(Placed { answer: answer.clone(), replayed: true })
+                Verdict::Answered(Placed { answer: answer.clone(), made: None, replayed: true })
             }
             _ => Verdict::KeyReused,
         }
     }
 
-    fn decide(&mut self, new: &NewOrder, shelf: &mut Shelf, terms: &Terms) -> Decision {
+    fn decide(&mut self, new: &NewOrder, shelf: &mut Shelf, terms: &Terms) -> (Decision, Option<Made>) {
         let (total, cart) = match shelf.take(&new.lines) {
             Ok(taken) => taken,
             Err(refusal) => {
                 self.refused.push(refusal.name());
-                return Decision::Refused(refusal);
+                return (Decision::Refused(refusal), None);
             }
         };
         let order = Order {
@@ -99,8 +102,10 @@ impl Batch {
                 .collect(),
             refund: None,
         };
-        self.payments.push(PaymentId::new());
-        self.jobs.push(JobId::new());
+        let made = Made { order: order.id, payment: PaymentId::new(), job: JobId::new() };
+        self.payments.push(made.payment);
+        self.jobs.push(made.job);
+        self.traces.push(new.trace.as_ref().into());
         self.events.push(NewEvent {
             user_id: new.customer,
             order_id: order.id,
@@ -108,7 +113,7 @@ impl Batch {
             data: serde_json::json!({ "status": order.status }),
         });
         self.placed.push((order.clone(), new.customer, new.request_id.clone()));
-        Decision::Placed(order)
+        (Decision::Placed(order), Some(made))
     }
 
     /// What is kept in the transaction of the orders: all of it.
@@ -149,9 +154,10 @@ impl Batch {
                  INSERT INTO payments (id, order_id, amount_minor, currency, method)
                  SELECT * FROM unnest($14::uuid[], $3::uuid[], $5::bigint[], $6::text[], $7::text[])
              ), new_jobs AS (
-                 INSERT INTO jobs (id, kind, version, payload, order_id, request_id)
-                 SELECT id, $15, $16, payload, order_id, request_id
-                 FROM unnest($17::uuid[], $18::jsonb[], $3::uuid[], $19::text[]) AS t (id, payload, order_id, request_id)
+                 INSERT INTO jobs (id, kind, version, payload, order_id, request_id, traceparent, tracestate)
+                 SELECT id, $15, $16, payload, order_id, request_id, traceparent, tracestate
+                 FROM unnest($17::uuid[], $18::jsonb[], $3::uuid[], $19::text[], $27::text[], $28::text[])
+                      AS t (id, payload, order_id, request_id, traceparent, tracestate)
              ), new_keys AS (
                  INSERT INTO idempotency_keys AS k (user_id, route, key, fingerprint, status, body)
                  SELECT user_id, $20, key, fingerprint, status, body
@@ -189,6 +195,8 @@ impl Batch {
         .bind(kept.iter().map(|(_, _, _, answer)| answer.status).collect::<Vec<_>>())
         .bind(kept.iter().map(|(_, _, _, answer)| &*answer.body).collect::<Vec<_>>())
         .bind(KEPT_HOURS)
+        .bind(self.traces.iter().map(|trace| trace.traceparent.as_deref()).collect::<Vec<_>>())
+        .bind(self.traces.iter().map(|trace| trace.tracestate.as_deref()).collect::<Vec<_>>())
         .fetch_one(connection)
         .await
     }
@@ -198,11 +206,8 @@ impl Batch {
         self.placed.iter().flat_map(|(order, _, _)| order.order_items.iter().map(|item| item.product.id))
     }
 
-    /// Logs and counts what was decided, once it is committed.
+    /// Counts what was decided, once it is committed.
     pub(super) fn count(&self) {
-        for ((order, _, request_id), job_id) in self.placed.iter().zip(&self.jobs) {
-            tracing::info!(request_id, order_id = %order.id, %job_id, "order placed");
-        }
         metrics::counter!("shop_orders_placed_total").increment(self.placed.len() as u64);
         for reason in &self.refused {
             metrics::counter!("shop_orders_refused_total", "reason" => *reason).increment(1);

@@ -25,6 +25,8 @@ pub struct Claim {
     pub lease: Lease,
     /// What the table knows of the job.
     pub job: TakenJob,
+    /// Whose order it is.
+    pub customer: UserId,
     /// The payment.
     pub payment: PaymentId,
     /// The key to charge it with, or that it was charged with.
@@ -44,6 +46,7 @@ const NOTHING_TO_REFUND: &str = "the order or its payment is not completed, or n
 struct PaymentRow {
     id: PaymentId,
     order_id: OrderId,
+    user_id: UserId,
     charge_no: i32,
     amount_minor: Money,
     currency: Currency,
@@ -85,6 +88,7 @@ pub async fn claim(
             Some(Claim {
                 lease: Lease { job: job.id, token: job.token.clone() },
                 job,
+                customer: payment.user_id,
                 payment: payment.id,
                 key: ChargeKey::new(payment.id, payment.charge_no),
                 amount: payment.amount_minor,
@@ -190,11 +194,11 @@ async fn process(connection: &mut PgConnection, orders: &[OrderId]) -> Result<Ve
 async fn open(connection: &mut PgConnection, orders: &[OrderId]) -> Result<Vec<PaymentRow>, sqlx::Error> {
     sqlx::query_as(
         "WITH locked AS (
-             SELECT id FROM payments WHERE order_id = ANY($1) AND status = 'PENDING' ORDER BY id FOR NO KEY UPDATE
+             SELECT id, order_id FROM payments WHERE order_id = ANY($1) AND status = 'PENDING' ORDER BY id FOR NO KEY UPDATE
          )
          UPDATE payments p SET open_key = p.id || ':' || p.charge_no, updated_at = now()
-         FROM locked WHERE p.id = locked.id
-         RETURNING p.id, p.order_id, p.charge_no, p.amount_minor, p.currency, p.method",
+         FROM locked JOIN orders o ON o.id = locked.order_id WHERE p.id = locked.id
+         RETURNING p.id, p.order_id, o.user_id, p.charge_no, p.amount_minor, p.currency, p.method",
     )
     .bind(orders)
     .fetch_all(connection)
@@ -205,7 +209,7 @@ async fn open(connection: &mut PgConnection, orders: &[OrderId]) -> Result<Vec<P
 /// job can move them on.
 async fn to_be_refunded(connection: &mut PgConnection, orders: &[OrderId]) -> Result<Vec<PaymentRow>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT p.id, p.order_id, p.charge_no, p.amount_minor, p.currency, p.method
+        "SELECT p.id, p.order_id, o.user_id, p.charge_no, p.amount_minor, p.currency, p.method
          FROM payments p JOIN refunds r ON r.payment_id = p.id AND r.refunded_at IS NULL
          JOIN orders o ON o.id = p.order_id AND o.status = 'COMPLETED'
          WHERE p.order_id = ANY($1) AND p.status = 'COMPLETED'",
@@ -217,7 +221,8 @@ async fn to_be_refunded(connection: &mut PgConnection, orders: &[OrderId]) -> Re
 
 async fn as_they_are(connection: &mut PgConnection, orders: &[OrderId]) -> Result<Vec<PaymentRow>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT id, order_id, charge_no, amount_minor, currency, method FROM payments WHERE order_id = ANY($1)",
+        "SELECT p.id, p.order_id, o.user_id, p.charge_no, p.amount_minor, p.currency, p.method
+         FROM payments p JOIN orders o ON o.id = p.order_id WHERE p.order_id = ANY($1)",
     )
     .bind(orders)
     .fetch_all(connection)

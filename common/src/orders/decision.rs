@@ -2,8 +2,9 @@
 
 use super::idempotency::{Answer, Fingerprint, IdempotencyKey};
 use super::{Lines, Order};
-use crate::id::{ProductId, UserId};
+use crate::id::{JobId, OrderId, PaymentId, ProductId, UserId};
 use crate::payments::PaymentMethod;
+use crate::trace::TraceContext;
 
 /// An order that a customer asks for.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub struct NewOrder {
     pub key: Option<IdempotencyKey>,
     /// The id of the HTTP request, which follows the order into the worker's log.
     pub request_id: Option<String>,
+    /// The trace of that request, which the job goes on with.
+    pub trace: Option<TraceContext>,
 }
 
 impl NewOrder {
@@ -69,8 +72,21 @@ pub enum Decision {
 pub struct Placed {
     /// What to answer.
     pub answer: Answer,
+    /// What was made for an order that was accepted just now. Of an earlier one only the answer is known.
+    pub made: Option<Made>,
     /// Whether the key had it already.
     pub replayed: bool,
+}
+
+/// What is made for an order that is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Made {
+    /// The order.
+    pub order: OrderId,
+    /// Its payment.
+    pub payment: PaymentId,
+    /// The job that charges it.
+    pub job: JobId,
 }
 
 /// Turns a decision into an answer.

@@ -22,6 +22,7 @@ use crate::group::{GroupError, Grouper, Limits};
 use crate::id::JobId;
 use crate::jobs::queue::Queue;
 use crate::money::Currency;
+use crate::trace::Span;
 
 /// How long a request with a key that is in flight waits before it looks again.
 const KEY_POLL: Duration = Duration::from_millis(50);
@@ -133,6 +134,19 @@ impl Context {
     /// so that a bad order fails alone. These hardly wait for locks: a product that somebody
     /// holds must not stop the orders of all others.
     async fn place_group(&self, orders: Vec<NewOrder>) -> Vec<Result<Verdict, PlaceError>> {
+        let members: Vec<_> = orders.iter().filter_map(|order| order.trace.as_ref()).collect();
+        let (span, count) = (Span::of_group("place orders", &members), orders.len());
+        let verdicts = self.place_all(orders).await;
+        span.end(|told| {
+            told.number("shop.group.size", i64::try_from(count).unwrap_or(i64::MAX));
+            if verdicts.iter().any(Result::is_err) {
+                told.failed("not_placed");
+            }
+        });
+        verdicts
+    }
+
+    async fn place_all(&self, orders: Vec<NewOrder>) -> Vec<Result<Verdict, PlaceError>> {
         match self.place_together(&orders, Locks::Usual).await {
             Ok(verdicts) => verdicts.into_iter().map(Ok).collect(),
             Err(PlaceError::Database(error)) if orders.len() > 1 && error.as_database_error().is_some() => {

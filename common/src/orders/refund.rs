@@ -18,6 +18,7 @@ use crate::jobs::RefundPayment;
 use crate::payments::PaymentStatus;
 use crate::reason::Reason;
 use crate::time::{self, Timestamp};
+use crate::trace::{self, TraceContext};
 
 /// How far a refund is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -85,6 +86,8 @@ pub struct NewRefund {
     pub requested_by: Option<UserId>,
     /// The HTTP request that asks.
     pub request_id: Option<String>,
+    /// The trace of that request, which the job goes on with.
+    pub trace: Option<TraceContext>,
 }
 
 /// A refund that is asked for, now or before.
@@ -179,7 +182,6 @@ async fn transact(pool: &PgPool, wanted: &NewRefund) -> Result<Option<JobId>, Re
         CommitError::Unknown(error) => RefundError::Unknown(error),
     })?;
     chaos::step("refund.after_commit");
-    tracing::info!(order_id = %order, job_id = %job, restock = wanted.restock, "refund requested");
     metrics::counter!("shop_refunds_requested_total").increment(1);
     Ok(Some(job))
 }
@@ -208,11 +210,13 @@ async fn write(
     payment_id: PaymentId,
     job: JobId,
 ) -> Result<TransactionId, sqlx::Error> {
+    let trace = trace::Kept::from(wanted.trace.as_ref());
     sqlx::query_scalar(
         "WITH new_refund AS (
              INSERT INTO refunds (order_id, payment_id, restock, reason, requested_by) VALUES ($1, $2, $3, $4, $5)
          ), new_job AS (
-             INSERT INTO jobs (id, kind, version, payload, order_id, request_id) VALUES ($6, $7, $8, $9, $1, $10)
+             INSERT INTO jobs (id, kind, version, payload, order_id, request_id, traceparent, tracestate)
+             VALUES ($6, $7, $8, $9, $1, $10, $11, $12)
          )
          SELECT pg_current_xact_id()::text::bigint",
     )
@@ -226,6 +230,8 @@ async fn write(
     .bind(RefundPayment::VERSION)
     .bind(RefundPayment { payment_id }.payload())
     .bind(&wanted.request_id)
+    .bind(trace.traceparent)
+    .bind(trace.tracestate)
     .fetch_one(connection)
     .await
 }

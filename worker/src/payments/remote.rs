@@ -10,10 +10,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use shop_common::money::Money;
 use shop_common::payments::ChargeKey;
+use shop_common::trace::{Attributes, Kind, Span, TraceContext};
 
 use super::gateway::{
     CapturedCharge, Charge, ChargeOutcome, Lookup, PaymentGateway, RefundOutcome, Unreachable, VoidOutcome,
 };
+use crate::trace;
 
 /// A gateway behind a URL. How long to wait for its answer is the caller's to say.
 #[derive(Debug, Clone)]
@@ -113,10 +115,50 @@ impl RemoteGateway {
         }
         url
     }
+
+    /// Sends a request and reads the answer, whatever its status. What an attempt asks is a part of its trace, and the
+    /// gateway is told so; `what` is the method and the form of the path.
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        what: &'static str,
+        mut request: RequestBuilder,
+    ) -> Result<(StatusCode, T), NoAnswer> {
+        let Some(attempt) = trace::current() else { return send(request).await };
+        let span = Span::begin(Kind::Client, what, Some(&attempt));
+        let TraceContext { parent, state } = span.context();
+        request = request.header("traceparent", parent.to_string());
+        if let Some(state) = state {
+            request = request.header("tracestate", state.as_str());
+        }
+        let answer = send(request).await;
+        span.end(|span| self.tell(span, what, answer.as_ref().map(|(status, _)| *status)));
+        answer
+    }
+
+    /// The attributes are those of OpenTelemetry's conventions for HTTP clients, without keys and what else is in a URL.
+    fn tell(&self, span: &mut dyn Attributes, what: &'static str, answer: Result<StatusCode, &NoAnswer>) {
+        if let Some((method, path)) = what.split_once(' ') {
+            span.text("http.request.method", method);
+            span.text("url.template", path);
+        }
+        span.text("server.address", self.base.host_str().unwrap_or_default());
+        if let Some(port) = self.base.port_or_known_default() {
+            span.number("server.port", i64::from(port));
+        }
+        match answer {
+            Ok(status) => {
+                span.number("http.response.status_code", i64::from(status.as_u16()));
+                // To decline is an answer like any other.
+                if status.is_server_error() {
+                    span.failed(status.as_str());
+                }
+            }
+            Err(NoAnswer(seen)) => span.failed(seen),
+        }
+    }
 }
 
-/// Sends a request and reads the answer, whatever its status.
-async fn ask<T: DeserializeOwned>(request: RequestBuilder) -> Result<(StatusCode, T), NoAnswer> {
+async fn send<T: DeserializeOwned>(request: RequestBuilder) -> Result<(StatusCode, T), NoAnswer> {
     let seen = |error: reqwest::Error| {
         tracing::debug!(%error, "no answer of the gateway that can be read");
         NoAnswer(match (error.is_timeout(), error.is_decode()) {
@@ -140,7 +182,7 @@ impl PaymentGateway for RemoteGateway {
             "currency": charge.currency,
             "method": charge.method,
         });
-        match ask::<Answer>(self.http.post(self.url(&[])).json(&body)).await {
+        match self.ask::<Answer>("POST /charges", self.http.post(self.url(&[])).json(&body)).await {
             Ok((StatusCode::OK, Answer { state: State::Captured, reference: Some(reference), .. })) => {
                 ChargeOutcome::Approved { reference }
             }
@@ -157,9 +199,8 @@ impl PaymentGateway for RemoteGateway {
 
     async fn lookup(&self, key: &ChargeKey) -> Lookup {
         let request = self.http.get(self.url(&[key.as_str()]));
-        let Ok((status, Answer { state, reference, code, retryable })) = ask(request).await else {
-            return Lookup::Unknown;
-        };
+        let answer = self.ask("GET /charges/{key}", request).await;
+        let Ok((status, Answer { state, reference, code, retryable })) = answer else { return Lookup::Unknown };
         match (status, state, reference) {
             (StatusCode::OK, State::Captured, Some(reference)) => Lookup::Found(ChargeOutcome::Approved { reference }),
             (StatusCode::OK, State::Declined, _) => Lookup::Found(ChargeOutcome::Declined {
@@ -178,7 +219,8 @@ impl PaymentGateway for RemoteGateway {
     }
 
     async fn void(&self, key: &ChargeKey) -> VoidOutcome {
-        match ask::<Answer>(self.http.post(self.url(&[key.as_str(), "void"]))).await {
+        let request = self.http.post(self.url(&[key.as_str(), "void"]));
+        match self.ask::<Answer>("POST /charges/{key}/void", request).await {
             Ok((StatusCode::OK, Answer { state: State::Voided, .. })) => VoidOutcome::Voided,
             Ok((StatusCode::CONFLICT, Answer { state: State::Captured, reference: Some(reference), .. })) => {
                 VoidOutcome::AlreadyCaptured { reference }
@@ -188,7 +230,8 @@ impl PaymentGateway for RemoteGateway {
     }
 
     async fn refund(&self, key: &ChargeKey) -> RefundOutcome {
-        match ask::<Answer>(self.http.post(self.url(&[key.as_str(), "refund"]))).await {
+        let request = self.http.post(self.url(&[key.as_str(), "refund"]));
+        match self.ask::<Answer>("POST /charges/{key}/refund", request).await {
             Ok((StatusCode::OK, Answer { state: State::Refunded, .. })) => RefundOutcome::Refunded,
             // Of one that is captured it would be a contradiction.
             Ok((StatusCode::CONFLICT, Answer { state, .. })) if state != State::Captured => {
@@ -204,9 +247,12 @@ impl PaymentGateway for RemoteGateway {
         if let Some(after) = after {
             url.query_pairs_mut().append_pair("after", after.as_str());
         }
-        match ask::<Page>(self.http.get(url)).await {
+        match self.ask::<Page>("GET /charges", self.http.get(url)).await {
             Ok((StatusCode::OK, page)) => page.charges.into_iter().map(Charged::parse).collect(),
             Ok(_) | Err(_) => Err(Unreachable),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,6 +83,7 @@ impl ShownJob {
             ("worker", self.worker()),
             ("token", output::or_dash(self.token.as_ref())),
             ("request", output::or_dash(job.request_id.as_ref())),
+            ("trace", output::or_dash(job.trace.as_ref())),
             ("made", format!("{} UTC", output::time(&job.created_at))),
             ("changed", format!("{} UTC", output::time(&job.updated_at))),
             ("given up", output::or_dash(job.give_up.as_ref())),

@@ -39,6 +39,7 @@ pub(crate) async fn request(args: &OrdersRefundArgs) -> Result<(), Failure> {
         reason: args.reason.clone(),
         requested_by: None,
         request_id: None,
+        trace: None,
     };
     let Requested { order, job } =
         refund::request(&shop.pool, wanted).await.map_err(|error| failure(args.order, error))?;

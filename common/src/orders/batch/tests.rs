@@ -34,6 +34,7 @@ fn order(customer: UserId, product: ProductId, pieces: i64, key: Option<usize>) 
         payment_method: PaymentMethod::default(),
         key: key.map(|key| format!("key-{key}").parse().unwrap()),
         request_id: None,
+        trace: None,
     }
 }
 

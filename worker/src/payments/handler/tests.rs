@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use proptest::prelude::*;
-use shop_common::id::{BootId, JobId, OrderId, PaymentId};
+use shop_common::id::{BootId, JobId, OrderId, PaymentId, UserId};
 use shop_common::jobs::ledger::TakenJob;
 use shop_common::jobs::queue::Lease;
 use shop_common::jobs::retry::Backoff;
@@ -12,6 +12,7 @@ use shop_common::jobs::{ChargePayment, Token};
 use shop_common::money::Money;
 use shop_common::payments::next::{self, History, Next, Policy};
 use shop_common::payments::{ChargeKey, PaymentMethod};
+use shop_common::trace::Kept;
 
 use super::super::gateway::{CapturedCharge, RefundOutcome, Unreachable};
 use super::*;
@@ -124,10 +125,12 @@ fn claim(payment: PaymentId, charge_no: i32, attempts: i32, retries: i32) -> Cla
         taken_over: false,
         give_up: None,
         request_id: None,
+        trace: Kept::default(),
     };
     Claim {
         lease: Lease { job: id, token },
         job,
+        customer: UserId::new(),
         payment,
         key: ChargeKey::new(payment, charge_no),
         amount: Money::from_minor(250).unwrap(),
