@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests of clients need besides the shop, where it is missing: Node with the packages of this
-# folder, Chromium, and websocat. Like `shopctl`, with apt-get or brew; elsewhere it says what to install.
+# folder, Chromium, jq, and websocat. Like `shopctl`, with apt-get or brew; elsewhere it says what to install.
 set -eu
 cd "$(dirname "$0")"
 
@@ -22,6 +22,7 @@ install() {
 
 { have node && have npm; } || if have apt-get; then install nodejs npm; else install node; fi
 have chromium || have chromium-browser || have google-chrome || [ -n "${CHROMIUM:-}" ] || install chromium
+have jq || install jq
 # Without TLS, which the tests do not need and which takes OpenSSL's headers to build.
 have websocat || cargo install --locked --no-default-features --version 1.14.1 websocat
 
