@@ -65,8 +65,9 @@ async fn a_day(pool: &PgPool) -> (Scrape, Scrape) {
         Scrape::of(&api.url).await.sum("shop_live_sockets_ended_total", &[("reason", "left")]) == 1.0
     })
     .await;
-    eventually("the jobs are counted", async || {
-        Scrape::of(&worker).await.sum("shop_jobs_counted_timestamp_seconds", &[]) > 0.0
+    eventually("the jobs are counted, and the worker is ready", async || {
+        let worker = Scrape::of(&worker).await;
+        worker.sum("shop_jobs_counted_timestamp_seconds", &[]) > 0.0 && worker.sum("shop_ready", &[]) == 1.0
     })
     .await;
     (Scrape::of(&api.url).await, Scrape::of(&worker).await)

@@ -21,10 +21,10 @@ CREATE FUNCTION bench_word(k int) RETURNS text LANGUAGE sql IMMUTABLE RETURN
 CREATE FUNCTION bench_text(words int, n bigint) RETURNS text LANGUAGE sql VOLATILE RETURN
     (SELECT string_agg(bench_word(floor(power(20000, random()))::int), ' ') FROM generate_series(1, words) WHERE n > 0);
 
--- One in a hundred is an admin.
+-- Those after the customers have ordered nothing. One in a hundred is an admin.
 INSERT INTO users (id, email, name, password_hash, role)
 SELECT bench_id(1, n), n || '@lists.example', 'Customer ' || n, 'none', CASE WHEN n % 100 = 0 THEN 'ADMIN' ELSE 'CLIENT' END
-FROM generate_series(1, $CUSTOMERS) AS n;
+FROM generate_series(1, $CUSTOMERS + $PRODUCTS) AS n;
 
 -- A thousand of them, evenly spread, are a `grail`, and half of all are `ware`.
 INSERT INTO products (id, name, description, price_minor, stock, created_at, updated_at)

@@ -132,7 +132,7 @@ async fn a_setting_that_nobody_reads_stops_every_program_with_the_name_of_the_ri
     assert_verdict(&found, "settings", "failed");
     assert_verdict(&found, "postgres", "ok");
     let found = checks(&shopctl(&environment.with("ROCKET_JOBS", "{max_attempts=many}"), &["doctor", "-o", "json"]));
-    assert!(check(&found, "settings")["seen"].as_str().unwrap().contains("jobs.max_attempts"), "{found:#?}");
+    assert!(check(&found, "settings")["seen"].as_str().unwrap().contains("JOBS.MAX_ATTEMPTS"), "{found:#?}");
 }
 
 #[test]

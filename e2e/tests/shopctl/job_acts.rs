@@ -126,7 +126,11 @@ async fn a_command_that_is_stopped_says_how_far_it_got_and_what_is_done_stays_do
     )
     .await;
     let mut elsewhere = pool.begin().await.unwrap();
-    sqlx::query("SELECT FROM jobs ORDER BY id OFFSET 1500 LIMIT 1 FOR UPDATE").execute(&mut *elsewhere).await.unwrap();
+    // By its id: FOR UPDATE locks the rows that OFFSET passes over, too.
+    sqlx::query("SELECT FROM jobs WHERE id = (SELECT id FROM jobs ORDER BY id OFFSET 1500 LIMIT 1) FOR UPDATE")
+        .execute(&mut *elsewhere)
+        .await
+        .unwrap();
     let mut command = environment.command("shopctl");
     command.args(["jobs", "retry", "--all", "--yes", "-o", "json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();

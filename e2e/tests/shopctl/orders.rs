@@ -63,7 +63,7 @@ async fn an_order_is_shown_with_all_that_is_written_down_about_it(pool: PgPool) 
     assert_eq!((&shown["customer"]["id"], &shown["orderItems"][0]["quantity"]), (&ada.to_string().into(), &2.into()));
     assert_eq!(shown["payment"]["attempts"][0]["code"], "stolen_card");
     let job = shop.job_of(order).await.to_string();
-    assert_eq!((&shown["jobs"][0]["id"], &shown["jobs"][0]["state"]), (&job.as_str().into(), &"completed".into()));
+    assert_eq!((&shown["jobs"][0]["id"], &shown["jobs"][0]["state"]), (&job.as_str().into(), &"dead".into()));
     let moves: Vec<_> = shown["timeline"].as_array().unwrap().iter().map(|entry| &entry["status"]).collect();
     assert_eq!(moves, ["PENDING", "PROCESSING", "FAILED", "FAILED"]);
     let table = stdout(&shopctl(&environment, &["orders", "show", &order.to_string()]));

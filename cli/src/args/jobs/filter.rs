@@ -32,8 +32,13 @@ pub(crate) struct JobFilterArgs {
     older_than: Option<Duration>,
 
     /// Only jobs whose payload contains this JSON
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", value_parser = read_json)]
     payload: Option<Value>,
+}
+
+/// Left to itself, clap takes any text for a JSON string.
+fn read_json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))
 }
 
 impl JobFilterArgs {
