@@ -3,7 +3,7 @@
 use super::ApiError;
 
 /// All codes of [`ApiError`].
-const CODES: [&str; 43] = [
+const CODES: [&str; 44] = [
     "bad_request",
     "invalid_body",
     "invalid_parameter",
@@ -31,6 +31,7 @@ const CODES: [&str; 43] = [
     "method_not_allowed",
     "precondition_failed",
     "email_taken",
+    "sku_taken",
     "unknown_product",
     "insufficient_stock",
     "total_too_large",

@@ -53,6 +53,12 @@ pub(super) static METRICS: &[Metric] = &[
         API,
         "Reads that named an entity tag; not_modified had what there is, and were answered 304.",
     ),
+    counter(
+        "shop_catalogue_answers_total",
+        Labels::Each("from", &["memory", "database"]),
+        API,
+        "Answers about products that were wanted; from memory: kept, and still good.",
+    ),
     counter("shop_orders_placed_total", Labels::None, API, "Orders that were accepted, each once."),
     counter(
         "shop_orders_refused_total",
