@@ -95,7 +95,7 @@ contract: build clients
 ## Write anew what tests hold the output of shopctl against: the help of each command, and the examples of documents.
 snapshots: build
 	SNAPSHOTS=overwrite cargo test --quiet --locked -p shopctl help
-	SNAPSHOTS=overwrite $(SHOPCTL) services run --yes -- cargo test --quiet --locked -p shop-e2e --test documents
+	SNAPSHOTS=overwrite $(SHOPCTL) services run --yes -- cargo test --quiet --locked -p shop-e2e --test documents --test operating
 
 build:
 	cargo build --workspace --bins --examples --locked

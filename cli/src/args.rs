@@ -10,6 +10,7 @@ pub(crate) mod doctor;
 mod help;
 pub(crate) mod jobs;
 pub(crate) mod keys;
+pub(crate) mod logs;
 pub(crate) mod migrate;
 pub(crate) mod orders;
 mod page;
@@ -29,9 +30,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use self::admin::AdminCommand;
 use self::config::ConfigCommand;
 use self::docs::{CompletionsArgs, ManArgs};
-use self::doctor::LogsArgs;
+use self::doctor::DoctorArgs;
 use self::jobs::{JobsCommand, WorkersCommand};
 use self::keys::KeysCommand;
+use self::logs::LogsArgs;
 use self::migrate::MigrateCommand;
 use self::orders::OrdersCommand;
 pub(crate) use self::page::PageArgs;
@@ -235,8 +237,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   shopctl doctor
-  shopctl doctor -o json | jq -r '.[] | select(.verdict != \"ok\")'")]
-    Doctor(ShopArgs),
+  shopctl doctor --json | jq -r '.[] | select(.verdict != \"ok\")'")]
+    Doctor(DoctorArgs),
 
     /// The settings
     #[command(

@@ -7,6 +7,9 @@ use crate::args::{Format, PageArgs};
 use crate::exit::{Exit, Failure};
 use crate::output;
 
+/// What to do about a cursor that is of another list.
+pub(crate) const BEGIN_AGAIN: &str = "give all other options as they were, or leave --after out to begin again";
+
 /// The part of a list that was asked for. `scope` is everything that says which rows are in the list: a cursor of
 /// another one is refused.
 pub(crate) fn request<C: Column>(
@@ -18,10 +21,7 @@ pub(crate) fn request<C: Column>(
     let direction = if args.reverse { direction.reversed() } else { direction };
     let first = PageRequest::first(column, direction, args.limit, scope);
     let Some(cursor) = &args.after else { return Ok(first) };
-    first.after(cursor).map_err(|error| {
-        Failure::new(Exit::Usage, format!("--after: {error}"))
-            .next("give all other options as they were, or leave --after out to begin again")
-    })
+    first.after(cursor).map_err(|error| Failure::new(Exit::Usage, format!("--after: {error}")).next(BEGIN_AGAIN))
 }
 
 /// Prints a page, and notes how to get the next one. `what` are its rows, in the plural.

@@ -35,8 +35,7 @@ async fn a_bad_night_goes_as_the_handbook_says(pool: PgPool) {
     sqlx::query("INSERT INTO installation (environment) VALUES ('development')").execute(&pool).await.unwrap();
     let shop = Shop::new(pool.clone());
     let redis = format!("{{redis={{prefix=\"{}\"}}}}", shop.settings.databases.redis.prefix);
-    let environment =
-        Environment::new(&pool).with("ROCKET_DATABASES", &redis).with("ROCKET_JOBS", NO_SECOND_TRY);
+    let environment = Environment::new(&pool).with("ROCKET_DATABASES", &redis).with("ROCKET_JOBS", NO_SECOND_TRY);
     let (customer, mug) = (ada(&shop).await, shop.product("12.50", 200).await);
     let order = async |method: &str| -> OrderId { shop.order(customer, &[(mug, 2)], method).await };
     let worker = environment.worker();
@@ -46,8 +45,7 @@ async fn a_bad_night_goes_as_the_handbook_says(pool: PgPool) {
     let stopped = order("pm_sim_flaky_1").await;
     let again = "SELECT count(*) FROM jobs WHERE order_id = ANY($1) AND state = 'scheduled' AND retries = 1";
     eventually("two are paid or declined, and two wait for another try", async || {
-        let later: i64 =
-            sqlx::query_scalar(again).bind([waiting, stopped]).fetch_one(&pool).await.unwrap();
+        let later: i64 = sqlx::query_scalar(again).bind([waiting, stopped]).fetch_one(&pool).await.unwrap();
         later == 2
             && shop.status(paid).await == OrderStatus::Completed
             && shop.status(failed).await == OrderStatus::Failed

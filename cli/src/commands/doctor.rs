@@ -11,7 +11,8 @@ use shop_common::db;
 use shop_common::doctor::{self, Check, Subject, Verdict};
 use shop_common::redis::Redis;
 
-use crate::args::{Format, ShopArgs};
+use crate::args::Format;
+use crate::args::doctor::DoctorArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::settings::Here;
@@ -27,16 +28,16 @@ const DISK_FULL: u64 = 256 << 20;
 const USUAL_LEASE: Duration = Duration::from_secs(15);
 
 /// Looks everything over; fails when a check does.
-pub(crate) async fn run(args: &ShopArgs) -> Result<(), Failure> {
-    let checks = match Here::look(&args.home.dir) {
-        Ok(here) => examine(&here, &args.home.dir).await,
+pub(crate) async fn run(args: &DoctorArgs) -> Result<(), Failure> {
+    let checks = match Here::look(&args.shop.home.dir) {
+        Ok(here) => examine(&here, &args.shop.home.dir).await,
         Err(error) => vec![settings(Err(error))],
     };
     let row = |check: &Check| [check.name.clone(), word(check.verdict).to_owned(), check.seen.clone()];
-    output::list(args.output, &checks, ["CHECK", "STATE", "SEEN"], row)?;
+    output::list(args.format(), &checks, ["CHECK", "STATE", "SEEN"], row)?;
     let fixes: Vec<[String; 2]> =
         checks.iter().filter_map(|check| Some([check.name.clone(), check.fix.clone()?])).collect();
-    if args.output == Format::Table && !fixes.is_empty() {
+    if args.format() == Format::Table && !fixes.is_empty() {
         output::data("")?;
         output::table(["CHECK", "WHAT TO DO"], fixes)?;
     }

@@ -51,6 +51,6 @@ pub(crate) async fn run(command: JobsCommand) -> Result<(), Failure> {
 fn say_next(next: Option<Cursor>) {
     // A cursor is a text, in JSON as well.
     if let Some(Ok(Value::String(cursor))) = next.map(serde_json::to_value) {
-        output::note(format!("there is more: say the same with --after {cursor}"));
+        output::note(format!("for the next ones add --after {cursor}"));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::args::Format;
-use crate::args::doctor::LogsArgs;
+use crate::args::logs::LogsArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::stack::home;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::args::doctor::Level;
+use crate::args::logs::Level;
 
 /// A line of the log.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]

@@ -31,6 +31,11 @@ impl Asked {
         Ok(Self(receiver))
     }
 
+    /// Whether we were asked to stop.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.0.borrow().0 > 0
+    }
+
     /// Waits until we are asked to stop.
     pub(crate) async fn to_stop(&self) {
         self.times(1).await;

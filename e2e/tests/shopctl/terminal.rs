@@ -83,9 +83,9 @@ async fn in_production_the_name_of_the_database_has_to_be_typed(pool: PgPool) {
     sqlx::query("UPDATE jobs SET state = 'dead'").execute(&pool).await.unwrap();
     let database = sqlx::query_scalar::<_, String>("SELECT current_database()::text").fetch_one(&pool).await.unwrap();
     let ask = || {
-        let mut discard = session(&environment, &["jobs", "dead", "discard", "--all"]);
-        discard.exp_string(&format!("Type the name of the database ({database}) to go on:")).unwrap();
-        discard
+        let mut cancel = session(&environment, &["jobs", "cancel", "--all", "--state", "dead"]);
+        cancel.exp_string(&format!("Type the name of the database ({database}) to go on:")).unwrap();
+        cancel
     };
     let dead = async || {
         let dead = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM jobs WHERE state = 'dead'");

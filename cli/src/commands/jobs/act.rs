@@ -8,13 +8,14 @@ use shop_common::jobs::pause as pausing;
 use utoipa::ToSchema;
 
 use super::pause;
-use super::progress::{self, Stop};
+use super::progress;
 use crate::args::Format;
 use crate::args::jobs::JobsActArgs;
 use crate::ask;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::shop::{Shop, database};
+use crate::stack::signals::Asked;
 
 /// Jobs whose ids are printed, at most; all are counted.
 const SHOWN: usize = 1000;
@@ -87,7 +88,7 @@ async fn to_all(shop: &Shop, args: &JobsActArgs, verb: Verb<'_>) -> Result<(), F
 /// Does it page by page. What is done stays done, and is in `done`, also when it does not come to the end.
 async fn page_by_page(shop: &Shop, verb: Verb<'_>, jobs: &[JobId], done: &mut Vec<JobId>) -> Result<(), Failure> {
     let bar = progress::counted("jobs", jobs.len() as u64);
-    let stop = Stop::listen();
+    let stop = Asked::listen()?;
     let mut redis_hears = true;
     for page in jobs.chunks(PAGE) {
         if stop.is_asked() {

@@ -5,8 +5,8 @@ use shop_common::jobs::list::{self, ListError, ListedJob, Listing};
 use super::say_next;
 use crate::args::jobs::JobsListArgs;
 use crate::exit::{Exit, Failure};
-use crate::output;
 use crate::shop::{Shop, database};
+use crate::{output, paging};
 
 /// Lists jobs.
 pub(super) async fn run(args: &JobsListArgs) -> Result<(), Failure> {
@@ -37,8 +37,7 @@ pub(super) async fn run(args: &JobsListArgs) -> Result<(), Failure> {
 /// What keeps a list from being given.
 pub(super) fn failure(error: ListError) -> Failure {
     match error {
-        ListError::Cursor(error) => Failure::new(Exit::Refused, format!("--after is {error}"))
-            .next("leave --after out to begin again, or give the options with which the list was begun"),
+        ListError::Cursor(error) => Failure::new(Exit::Usage, format!("--after: {error}")).next(paging::BEGIN_AGAIN),
         ListError::Database(error) => database(error),
     }
 }

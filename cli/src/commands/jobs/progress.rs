@@ -1,7 +1,5 @@
 //! How far a command is that goes through many jobs, on a terminal; elsewhere nothing is drawn.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -25,28 +23,6 @@ fn drawn(length: Option<u64>, template: &str) -> ProgressBar {
     // The templates are the constants above.
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr()).with_style(style)
-}
-
-/// Whether somebody has pressed Ctrl-C. From then on the work stops where that is in order: between two pages.
-pub(super) struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    /// Listens from now on.
-    pub(super) fn listen() -> Self {
-        let stopped = Arc::new(AtomicBool::new(false));
-        let heard = Arc::clone(&stopped);
-        tokio::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                heard.store(true, Ordering::Relaxed);
-            }
-        });
-        Self(stopped)
-    }
-
-    /// Whether it was pressed.
-    pub(super) fn is_asked(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 #[cfg(test)]

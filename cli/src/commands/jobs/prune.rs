@@ -7,13 +7,14 @@ use shop_common::db::Ending;
 use shop_common::jobs::prune;
 use utoipa::ToSchema;
 
-use super::progress::{self, Stop};
+use super::progress;
 use super::span;
 use crate::args::jobs::JobsPruneArgs;
 use crate::ask;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::shop::{Shop, database};
+use crate::stack::signals::Asked;
 
 /// What ended a moment ago, a worker may still ask for whose answer got lost.
 const YOUNGEST: Duration = Duration::from_secs(3600);
@@ -56,7 +57,7 @@ pub(super) async fn run(args: &JobsPruneArgs) -> Result<(), Failure> {
         return print(args, &report);
     }
     let bar = progress::counted("jobs", matched);
-    let stop = Stop::listen();
+    let stop = Asked::listen()?;
     let mut after = None;
     let ended = loop {
         if stop.is_asked() {

@@ -39,11 +39,11 @@ fn failure(order: OrderId, error: CancelError) -> Failure {
     match error {
         CancelError::NotFound => not_found(order),
         CancelError::ChargeInFlight => conflict(format!(
-            "`shopctl orders watch {order}` waits for its end; if it is paid then, `shopctl orders refund {order}`; if its job is dead, `shopctl jobs cancel`"
+            "`shopctl orders watch {order}` waits for its end; if it is paid then, `shopctl orders refund {order} --restock` (or --no-restock); if its job is dead, `shopctl jobs cancel`"
         )),
-        CancelError::AlreadyEnded(OrderStatus::Completed) => {
-            conflict(format!("a paid order is given back with `shopctl orders refund {order}`"))
-        }
+        CancelError::AlreadyEnded(OrderStatus::Completed) => conflict(format!(
+            "a paid order is given back with `shopctl orders refund {order} --restock` (or --no-restock)"
+        )),
         CancelError::AlreadyEnded(_) => conflict(format!("see what became of it with `shopctl orders show {order}`")),
         CancelError::Database(error) => database(error),
         CancelError::Unknown(_) | CancelError::Silent => Failure::new(Exit::Away, error)
