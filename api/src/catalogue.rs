@@ -84,7 +84,8 @@ impl Catalogue {
         let answers = Cache::builder()
             .max_capacity(settings.kept_bytes)
             .weigher(|key: &String, Kept(answer)| {
-                let bytes = key.len() + answer.tagged.len() + OVERHEAD;
+                let link = answer.link.as_ref().map_or(0, String::len);
+                let bytes = key.len() + answer.tagged.len() + link + OVERHEAD;
                 u32::try_from(bytes).unwrap_or(u32::MAX)
             })
             .time_to_live(Duration::from_millis(settings.fresh_ms))

@@ -22,7 +22,7 @@ pub(crate) fn data(text: impl Display) -> io::Result<()> {
 /// Prints a note for people on stderr, where it never mixes with data.
 pub(crate) fn note(text: impl Display) {
     // Nobody is left to tell when stderr is closed.
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", harmless(&text.to_string()));
 }
 
 /// Prints one value: for people as `table` does.
@@ -83,8 +83,14 @@ pub(crate) fn table<const N: usize>(headers: [&str; N], rows: Vec<[String; N]>) 
     data(rendered(headers, rows))
 }
 
+/// A text without what a terminal would obey: names and reasons come from strangers.
+pub(crate) fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
 /// The same as a text.
 pub(crate) fn rendered<const N: usize>(headers: [&str; N], rows: Vec<[String; N]>) -> String {
+    let rows = rows.into_iter().map(|row| row.map(|cell| harmless(&cell.replace('\n', " "))));
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(headers).add_rows(rows);
     for column in table.column_iter_mut() {
@@ -112,6 +118,12 @@ pub(crate) fn colour() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_strangers_write_cannot_command_a_terminal_or_break_a_row() {
+        let rows = vec![["\u{1b}]52;c;eA==\u{7}eve\n\u{9b}2J".to_owned(), "x".to_owned()]];
+        assert_eq!(rendered(["NAME", "Y"], rows).lines().nth(1), Some("\u{fffd}]52;c;eA==\u{fffd}eve \u{fffd}2J  x"));
+    }
 
     #[test]
     fn a_table_is_plain_columns() {

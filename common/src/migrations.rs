@@ -1,5 +1,7 @@
 //! Which migrations a database has, and applying those that it lacks.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use sqlx::migrate::MigrateError;
 use sqlx::{Executor, PgConnection, PgPool};
@@ -81,6 +83,12 @@ impl Migration {
     }
 }
 
+/// Whose turn it is to migrate: held by the connection.
+const TURN: &str = "SELECT pg_try_advisory_lock(hashtextextended('shopctl migrate run', 0))";
+const GIVE_WAY: &str = "SELECT pg_advisory_unlock(hashtextextended('shopctl migrate run', 0))";
+/// How often to look whether it is ours.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// Applies the migrations that are missing, one transaction for each, and marks a fresh database with what it is for. Gives those
 /// that it found missing; `next` hears of each before it begins. Two at once are one: the second waits, and finds nothing to do.
 ///
@@ -89,10 +97,25 @@ impl Migration {
 pub async fn run(
     pool: &PgPool,
     production: bool,
-    mut next: impl FnMut(&Migration),
+    next: impl FnMut(&Migration),
 ) -> Result<Vec<Migration>, MigrateError> {
     let mut connection = pool.acquire().await?;
-    let all = all(&mut connection).await?;
+    // However long the other one takes: the limit on locks, which stays as it is, is for tables.
+    while !sqlx::query_scalar::<_, bool>(TURN).fetch_one(&mut *connection).await? {
+        tokio::time::sleep(LOOK).await;
+    }
+    let done = run_alone(&mut connection, next).await;
+    connection.execute(GIVE_WAY).await?;
+    let missing = done?;
+    db::mark_environment(pool, production).await?;
+    Ok(missing)
+}
+
+async fn run_alone(
+    connection: &mut PgConnection,
+    mut next: impl FnMut(&Migration),
+) -> Result<Vec<Migration>, MigrateError> {
+    let all = all(&mut *connection).await?;
     let missing: Vec<Migration> = all.into_iter().filter(|migration| migration.state == State::Missing).collect();
     // The limits are for requests; a migration takes the time that it takes.
     connection.execute("SET statement_timeout = 0").await?;
@@ -109,6 +132,5 @@ pub async fn run(
     }
     connection.execute("RESET statement_timeout").await?;
     applied?;
-    db::mark_environment(pool, production).await?;
     Ok(missing)
 }

@@ -127,7 +127,10 @@ async fn a_scheduled_or_dead_job_is_given_up_and_a_running_one_is_left_alone(poo
     assert_eq!(row(&shop, waits).await.1, None, "all or none");
 
     // Nothing but a job that is due: the stock is not back, and the order is open, until the gateway has answered.
-    assert_eq!(act::act(&shop.pool, Verb::Cancel(&why), &[waits, dead, running]).await.unwrap().len(), 2);
+    assert_eq!(
+        act::act(&shop.pool, Verb::Cancel(&why), &JobFilter::default(), &[waits, dead, running]).await.unwrap().len(),
+        2
+    );
     for job in [waits, dead] {
         assert_eq!(row(&shop, job).await, (JobState::Scheduled, Some("sold elsewhere".to_owned()), true));
     }
@@ -163,9 +166,9 @@ async fn of_the_dead_jobs_of_an_order_the_last_one_goes_on_and_two_never_do(pool
     let twice = on_all_of(&shop, Verb::Retry, &[older, newer]).await;
     assert!(matches!(twice, Err(ActError::TwoLive)), "{twice:?}");
 
-    assert_eq!(act::act(&shop.pool, Verb::Cancel(&why), &[newer, over]).await.unwrap(), [newer]);
+    assert_eq!(act::act(&shop.pool, Verb::Cancel(&why), &JobFilter::default(), &[newer, over]).await.unwrap(), [newer]);
     // The order has a live job by now.
-    assert_eq!(act::act(&shop.pool, Verb::Retry, &[older]).await.unwrap(), []);
+    assert_eq!(act::act(&shop.pool, Verb::Retry, &JobFilter::default(), &[older]).await.unwrap(), []);
     assert!(matches!(on_all_of(&shop, Verb::Retry, &[older]).await, Err(ActError::TwoLive)));
     assert_eq!((row(&shop, older).await.0, row(&shop, over).await.0), (JobState::Dead, JobState::Dead));
     let given: (OrderId, String) = sqlx::query_as("SELECT order_id, give_up FROM jobs WHERE state = 'scheduled'")
@@ -244,7 +247,7 @@ async fn a_page_that_the_database_refuses_is_not_done_in_part(pool: PgPool) {
         ),
     )
     .await;
-    act::act(&shop.pool, Verb::Retry, &[first, second]).await.unwrap_err();
+    act::act(&shop.pool, Verb::Retry, &JobFilter::default(), &[first, second]).await.unwrap_err();
     assert_eq!(row(&shop, first).await.0, JobState::Dead);
 }
 
@@ -256,7 +259,7 @@ async fn a_worker_that_has_taken_the_job_first_keeps_it(pool: PgPool) {
     assert_eq!(selected.jobs, [job]);
     let claim = claim_of(&shop, job).await.pop().unwrap();
 
-    assert_eq!(act::act(&shop.pool, Verb::Cancel(&why), &selected.jobs).await.unwrap(), []);
+    assert_eq!(act::act(&shop.pool, Verb::Cancel(&why), &JobFilter::default(), &selected.jobs).await.unwrap(), []);
 
     assert_eq!((claim.job.give_up, row(&shop, job).await.1), (None, None));
     assert_eq!(shop.status(order).await, OrderStatus::Processing);

@@ -395,12 +395,12 @@ async fn a_refund_that_contradicts_the_books_is_buried_reported_and_retried_by_a
     let given_up = act::act_on_all_of(&shop.pool, give_up, &these, Ending::Commit).await.unwrap_err();
     assert!(matches!(given_up, ActError::Refund(job) if job == claim.job.id), "{given_up}");
     assert_eq!(act::select(&shop.pool, give_up, &JobFilter::default()).await.unwrap(), Selection::default());
-    assert_eq!(act::act(&shop.pool, give_up, &these).await.unwrap(), []);
+    assert_eq!(act::act(&shop.pool, give_up, &JobFilter::default(), &these).await.unwrap(), []);
     run(&shop, "UPDATE jobs SET claims = 30 WHERE kind = 'refund_payment'").await;
     assert_eq!(act::act_on_all_of(&shop.pool, Verb::Retry, &these, Ending::Commit).await.unwrap(), these);
     // Scheduled again, it is owed as before.
     assert_eq!(act::select(&shop.pool, give_up, &JobFilter::default()).await.unwrap(), Selection::default());
-    assert_eq!(act::act(&shop.pool, give_up, &these).await.unwrap(), []);
+    assert_eq!(act::act(&shop.pool, give_up, &JobFilter::default(), &these).await.unwrap(), []);
     shop.assert_sound().await;
 
     let again = claimed(&shop, order).await.unwrap();
@@ -422,7 +422,7 @@ async fn all_dead_jobs_that_need_an_operator_are_retried_those_of_refunds_too(po
 
     let dead = act::select(&shop.pool, Verb::Retry, &JobFilter::default()).await.unwrap();
     assert_eq!(dead.jobs, [refund, charge]);
-    assert_eq!(act::act(&shop.pool, Verb::Retry, &dead.jobs).await.unwrap().len(), 2);
+    assert_eq!(act::act(&shop.pool, Verb::Retry, &JobFilter::default(), &dead.jobs).await.unwrap().len(), 2);
     shop.assert_sound().await;
     // The job of a refund that is done has nothing left to do.
     let claim = claimed(&shop, order).await.unwrap();

@@ -38,6 +38,7 @@ async fn a_bad_night_goes_as_the_handbook_says(pool: PgPool) {
     let environment = Environment::new(&pool).with("ROCKET_DATABASES", &redis).with("ROCKET_JOBS", NO_SECOND_TRY);
     let (customer, mug) = (ada(&shop).await, shop.product("12.50", 200).await);
     let order = async |method: &str| -> OrderId { shop.order(customer, &[(mug, 2)], method).await };
+    sqlx::query("UPDATE products SET sku = 'MUG-350'").execute(&pool).await.unwrap();
     let worker = environment.worker();
     let paid = order("pm_sim_success").await;
     let failed = order("pm_sim_decline_lost_card").await;

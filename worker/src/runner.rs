@@ -287,7 +287,10 @@ impl Runner {
     }
 
     fn start(self: &Arc<Self>, claim: Claim) {
-        self.doings.started(Duration::try_from_secs_f64(claim.job.lateness_seconds).unwrap_or_default());
+        // As in the metrics: what a silent worker had was begun in time.
+        if !claim.job.taken_over {
+            self.doings.started(Duration::try_from_secs_f64(claim.job.lateness_seconds).unwrap_or_default());
+        }
         let attempt = Attempt::begin(&claim);
         let runner = Arc::clone(self);
         let place = Arc::clone(&self.places).try_acquire_owned().ok();

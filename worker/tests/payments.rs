@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use shop_common::db::{Ending, Locks, MIGRATOR};
 use shop_common::id::{BootId, JobId, OrderId};
 use shop_common::jobs::act::{self, Verb};
+use shop_common::jobs::filter::JobFilter;
 use shop_common::jobs::queue::{Depth, Lease};
 use shop_common::jobs::retry::Backoff;
 use shop_common::jobs::{Token, pause};
@@ -500,7 +501,8 @@ async fn a_job_in_hand_ends_while_claiming_is_paused(pool: PgPool) {
 async fn give_up(shop: &Shop, order: OrderId) {
     sqlx::query("UPDATE jobs SET state = 'dead' WHERE order_id = $1").bind(order).execute(&shop.pool).await.unwrap();
     let reason = "sold_elsewhere".parse().unwrap();
-    let jobs = act::act(&shop.pool, Verb::Cancel(&reason), &[shop.job_of(order).await]).await.unwrap();
+    let jobs =
+        act::act(&shop.pool, Verb::Cancel(&reason), &JobFilter::default(), &[shop.job_of(order).await]).await.unwrap();
     shop.queue.enqueue(&jobs).await.unwrap();
     work_off(shop, &worker(shop, simulated(shop)).await).await;
     shop.assert_sound().await;

@@ -1,6 +1,6 @@
 //! `shopctl products export`: the catalogue as a CSV file that `import` takes.
 
-use std::fs::Permissions;
+use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,13 @@ async fn to_file(pool: &PgPool, path: &PathBuf) -> Result<(), Failure> {
     let cannot = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::Failed, format!("{}: {error}", path.display())).next("name a file in a folder that is there")
     };
+    // What is there and is no file (a device, a pipe) is written to, not replaced; of a link, what it points to is.
+    let there = fs::canonicalize(path);
+    let path = there.as_ref().unwrap_or(path);
+    if fs::metadata(path).is_ok_and(|about| !about.is_file()) {
+        let mut stream = fs::OpenOptions::new().write(true).open(path).map_err(|error| cannot(&error))?;
+        return export(pool, &mut stream).await.map(drop).map_err(failure);
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let permissions = Permissions::from_mode(0o666);
     let mut file = Builder::new().permissions(permissions).tempfile_in(folder).map_err(|error| cannot(&error))?;

@@ -140,7 +140,12 @@ impl Verb<'_> {
     }
 
     /// Does it to those of the jobs to which it can be done at this moment. Gives them.
-    async fn write(self, connection: &mut PgConnection, jobs: &[JobId]) -> Result<Vec<JobId>, sqlx::Error> {
+    async fn write(
+        self,
+        connection: &mut PgConnection,
+        jobs: &[JobId],
+        filter: &JobFilter,
+    ) -> Result<Vec<JobId>, sqlx::Error> {
         // A job that is due keeps the time since when it is.
         let mut query = QueryBuilder::new(
             "UPDATE jobs j SET updated_at = now(),
@@ -170,6 +175,7 @@ impl Verb<'_> {
         if matches!(self, Self::Cancel(_)) {
             query.push(" AND j.kind <> 'refund_payment'");
         }
+        filter.push(&mut query);
         query.push(" RETURNING j.id").build_query_scalar().fetch_all(connection).await
     }
 }
@@ -199,25 +205,30 @@ pub async fn select(pool: &PgPool, verb: Verb<'_>, filter: &JobFilter) -> Result
     Ok(Selection { jobs, groups: groups.into_iter().map(group).collect() })
 }
 
-/// Does it to a page of jobs, at most [`PAGE`], in one transaction; passes over those to which it cannot be done (any
-/// more). Gives the others: they are due now, for the schedule in Redis.
+/// Does it to a page of jobs, at most [`PAGE`], in one transaction; passes over those to which it cannot be done or which
+/// the filter does not mean (any more). Gives the others: they are due now, for the schedule in Redis.
 ///
 /// # Errors
 /// When the database refuses; then nothing was done to this page.
-pub async fn act(pool: &PgPool, verb: Verb<'_>, page: &[JobId]) -> Result<Vec<JobId>, sqlx::Error> {
+pub async fn act(pool: &PgPool, verb: Verb<'_>, filter: &JobFilter, page: &[JobId]) -> Result<Vec<JobId>, sqlx::Error> {
     let mut tries = 1;
     loop {
-        match act_once(pool, verb, page).await {
+        match act_once(pool, verb, filter, page).await {
             Err(error) if tries < TRIES && is_in_the_way(&error) => tries += 1,
             result => return result,
         }
     }
 }
 
-async fn act_once(pool: &PgPool, verb: Verb<'_>, page: &[JobId]) -> Result<Vec<JobId>, sqlx::Error> {
+async fn act_once(
+    pool: &PgPool,
+    verb: Verb<'_>,
+    filter: &JobFilter,
+    page: &[JobId],
+) -> Result<Vec<JobId>, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     lock(&mut transaction, page).await?;
-    let done = verb.write(&mut transaction, page).await?;
+    let done = verb.write(&mut transaction, page, filter).await?;
     transaction.commit().await?;
     Ok(done)
 }
@@ -244,7 +255,7 @@ pub async fn act_on_all_of(
         let row = rows.iter().find(|row| row.id == job).ok_or(ActError::Unknown(job))?;
         row.check(verb)?;
     }
-    let done = verb.write(&mut transaction, jobs).await?;
+    let done = verb.write(&mut transaction, jobs, &JobFilter::default()).await?;
     if rows.iter().any(|row| !done.contains(&row.id)) {
         return Err(ActError::TwoLive);
     }

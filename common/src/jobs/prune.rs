@@ -72,6 +72,9 @@ pub async fn prune_page(
     ended_before: Timestamp,
     after: Option<Behind>,
 ) -> Result<Pruned, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    // A filter that leaves few of very many looks at many for a page.
+    sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *transaction).await?;
     let mut query = QueryBuilder::new("WITH page AS (SELECT j.id, j.kind, j.order_id, j.updated_at");
     push_prunable(&mut query, filter, ended_before);
     if let Some((updated_at, job)) = after {
@@ -96,6 +99,7 @@ pub async fn prune_page(
                 (SELECT id FROM page ORDER BY updated_at DESC, id DESC LIMIT 1)",
     );
     let (jobs, attempts, updated_at, job): (i64, i64, Option<Timestamp>, Option<JobId>) =
-        query.build_query_as().fetch_one(pool).await?;
+        query.build_query_as().fetch_one(&mut *transaction).await?;
+    transaction.commit().await?;
     Ok(Pruned { jobs: jobs.unsigned_abs(), attempts: attempts.unsigned_abs(), next: updated_at.zip(job) })
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use shop_common::db::Ending;
 use shop_common::id::JobId;
 use shop_common::jobs::act::{self, ActError, Group, PAGE, Selection, Verb};
+use shop_common::jobs::filter::JobFilter;
 use shop_common::jobs::pause as pausing;
 use utoipa::ToSchema;
 
@@ -57,7 +58,7 @@ async fn to_these(shop: &Shop, args: &JobsActArgs, verb: Verb<'_>) -> Result<(),
     let done = if ending == Ending::Commit { touched.len() } else { 0 };
     if ending == Ending::Commit {
         shop.enqueue(&touched).await;
-        report(shop, verb, done).await?;
+        report(shop, verb, done).await;
     }
     print(
         args.shop.output,
@@ -79,14 +80,20 @@ async fn to_all(shop: &Shop, args: &JobsActArgs, verb: Verb<'_>) -> Result<(), F
         return print(args.shop.output, &touched(0, &first(&jobs), true));
     }
     let mut done = Vec::new();
-    let ended = page_by_page(shop, verb, &jobs, &mut done).await;
-    report(shop, verb, done.len()).await?;
+    let ended = page_by_page(shop, verb, &filter, &jobs, &mut done).await;
+    report(shop, verb, done.len()).await;
     print(args.shop.output, &touched(done.len(), &first(&done), false))?;
     ended
 }
 
 /// Does it page by page. What is done stays done, and is in `done`, also when it does not come to the end.
-async fn page_by_page(shop: &Shop, verb: Verb<'_>, jobs: &[JobId], done: &mut Vec<JobId>) -> Result<(), Failure> {
+async fn page_by_page(
+    shop: &Shop,
+    verb: Verb<'_>,
+    filter: &JobFilter,
+    jobs: &[JobId],
+    done: &mut Vec<JobId>,
+) -> Result<(), Failure> {
     let bar = progress::counted("jobs", jobs.len() as u64);
     let stop = Asked::listen()?;
     let mut redis_hears = true;
@@ -99,7 +106,7 @@ async fn page_by_page(shop: &Shop, verb: Verb<'_>, jobs: &[JobId], done: &mut Ve
             )
             .next("give the command again, and it goes on with the rest"));
         }
-        let touched = act::act(&shop.pool, verb, page).await.map_err(|error| {
+        let touched = act::act(&shop.pool, verb, filter, page).await.map_err(|error| {
             bar.finish_and_clear();
             output::note(format!("{} of {} jobs are done, and stay so", done.len(), jobs.len()));
             database(error)
@@ -131,16 +138,16 @@ fn deed(verb: Verb<'_>, jobs: usize, groups: &[Group]) -> String {
 }
 
 /// What was done, and what may keep it from having an effect.
-async fn report(shop: &Shop, verb: Verb<'_>, done: usize) -> Result<(), Failure> {
+async fn report(shop: &Shop, verb: Verb<'_>, done: usize) {
     output::note(match verb {
         Verb::Retry => format!("{done} jobs are scheduled again"),
         Verb::RunNow => format!("{done} jobs are due now"),
         Verb::Cancel(_) => format!("{done} orders are given up; the workers void their payments"),
     });
-    if let Some(pause) = pausing::current(&shop.pool).await.map_err(database)? {
+    // It is done, whoever is away now.
+    if let Ok(Some(pause)) = pausing::current(&shop.pool).await {
         output::note(format!("{}: they wait for `shopctl jobs resume`", pause::since(&pause)));
     }
-    Ok(())
 }
 
 fn print(format: Format, touched: &Touched) -> Result<(), Failure> {

@@ -137,7 +137,7 @@ fn show(news: &News, format: Format) -> Result<(), Failure> {
             line
         }
     };
-    Ok(output::data(line)?)
+    Ok(output::data(output::harmless(&line))?)
 }
 
 /// Whether that was the last move. An order whose refund was asked for goes on to move when it is COMPLETED.

@@ -115,7 +115,10 @@ pub async fn settle(
 ) -> Result<Settled, CommitError> {
     let mut transaction = db::begin(pool, Locks::Usual).await.map_err(CommitError::RolledBack)?;
     let written = write(&mut transaction, backoff, settlement).await.map_err(CommitError::RolledBack)?;
-    let Written { settled, state: Some(state), id, events, restocked } = written else { return Ok(written.settled) };
+    let Written { settled, state: Some(state), id, events, restocked } = written else {
+        written.settled.count(RefundPayment::KIND);
+        return Ok(written.settled);
+    };
     chaos::step("refund.before_settled");
     let written = Settling { lease: &settlement.lease, state };
     db::commit(pool, transaction, id, &written).await?;

@@ -83,10 +83,11 @@ const TAKE_OUT_NAMELESS: &str = "
     WITH gone AS (DELETE FROM import_lines WHERE sku IS NULL RETURNING n, line)
     SELECT line, 'there is none, so it cannot be said which product to update' FROM gone ORDER BY n";
 
+/// A stock that the file does not change is as if the file did not say it: what is sold until the writing stays sold.
 const PUT_CHANGES_ASIDE: &str = "
     WITH known AS (
         DELETE FROM import_lines l USING products p WHERE p.sku = l.sku AND p.deleted_at IS NULL
-        RETURNING p.id AS product_id, l.id, l.sku, l.name, l.description, l.price_minor, l.stock
+        RETURNING p.id AS product_id, l.id, l.sku, l.name, l.description, l.price_minor, nullif(l.stock, p.stock)
     )
     INSERT INTO import_changes SELECT * FROM known";
 
