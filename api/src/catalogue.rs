@@ -132,6 +132,13 @@ impl Catalogue {
         }
         self.changes.all.fetch_add(1, Ordering::Release);
     }
+
+    /// The same of all products.
+    fn forget_all(&self) {
+        for counter in self.changes.one.iter().chain([&self.changes.all]) {
+            counter.fetch_add(1, Ordering::Release);
+        }
+    }
 }
 
 impl<'r> Responder<'r, 'static> for Kept {
@@ -149,22 +156,28 @@ pub(crate) fn ears(settings: config::Redis) -> AdHoc {
     AdHoc::on_liftoff("Catalogue", |rocket| {
         Box::pin(async move {
             let Some(catalogue) = rocket.state::<Catalogue>().cloned() else { return };
-            match Redis::connect_listening(&settings, move |message| catalogue.forget(changes::told(message))) {
-                Ok(redis) => drop(tokio::spawn(listen(redis, rocket.shutdown()))),
+            let heard = catalogue.clone();
+            match Redis::connect_listening(&settings, move |message| heard.forget(changes::told(message))) {
+                Ok(redis) => drop(tokio::spawn(listen(redis, catalogue, rocket.shutdown()))),
                 Err(error) => tracing::error!(%error, "not listening, products are shown late by a moment"),
             }
         })
     })
 }
 
-/// Subscribes until that has succeeded, then pings, so that a connection that broke while idle is mended.
-async fn listen(redis: Redis, mut shutdown: Shutdown) {
+/// Subscribes until that has succeeded, then pings, so that a connection that broke while idle is mended. What was
+/// told before the subscription was not heard, so nothing from before it is kept.
+async fn listen(redis: Redis, catalogue: Catalogue, mut shutdown: Shutdown) {
     let mut subscribed = false;
-    while timeout(LOOK, &mut shutdown).await.is_err() {
+    loop {
         if subscribed {
             subscribed = redis.ping().await.is_ok();
         } else {
             subscribed = redis.subscribe(CHANGES).await.is_ok();
+            catalogue.forget_all();
+        }
+        if timeout(LOOK, &mut shutdown).await.is_ok() {
+            return;
         }
     }
 }
@@ -208,6 +221,10 @@ mod tests {
         assert_eq!(reads(&kept, Shows::One(mug), || kept.forget([mug])).await, 2);
         let kept = catalogue(60_000);
         assert_eq!(reads(&kept, Shows::Any, || kept.forget([pan])).await, 2);
+        for shows in [Shows::One(mug), Shows::Any] {
+            let kept = catalogue(60_000);
+            assert_eq!(reads(&kept, shows, || kept.forget_all()).await, 2);
+        }
     }
 
     #[tokio::test]

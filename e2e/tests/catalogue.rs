@@ -22,7 +22,7 @@ async fn a_change_is_seen_at_once_where_it_was_made_and_soon_at_the_other_api(po
     for api in [&here, &there] {
         let nobody = Caller::nobody(&api.url);
         eventually("the api knows of the product", async || {
-            nobody.get(page).await.json["data"][0]["id"] == product.as_str()
+            nobody.get(page).await.json["items"][0]["id"] == product.as_str()
         })
         .await;
         assert_eq!(price(nobody.get(&path).await.json), Some(12.5));
@@ -31,10 +31,10 @@ async fn a_change_is_seen_at_once_where_it_was_made_and_soon_at_the_other_api(po
     assert_eq!(admin.put(&path, json!({ "price": 13.5 })).await.status, 200);
 
     assert_eq!(price(admin.get(&path).await.json), Some(13.5));
-    assert_eq!(price(admin.get(page).await.json["data"][0].clone()), Some(13.5));
+    assert_eq!(price(admin.get(page).await.json["items"][0].clone()), Some(13.5));
     let elsewhere = admin.at(&there.url);
     eventually("the other api has heard of it", async || price(elsewhere.get(&path).await.json) == Some(13.5)).await;
-    eventually("its pages too", async || price(elsewhere.get(page).await.json["data"][0].clone()) == Some(13.5)).await;
+    eventually("its pages too", async || price(elsewhere.get(page).await.json["items"][0].clone()) == Some(13.5)).await;
 
     assert_eq!(admin.delete(&path).await.status, 204);
     assert_eq!(admin.get(&path).await.status, 404);

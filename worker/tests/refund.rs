@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use shop_common::db::{Ending, MIGRATOR};
 use shop_common::id::{BootId, JobId, OrderId, ProductId};
 use shop_common::jobs::act::{self, Verb};
+use shop_common::jobs::filter::JobFilter;
 use shop_common::jobs::queue::{Depth, Lease};
 use shop_common::jobs::retry::Backoff;
 use shop_common::jobs::{Token, pause};
@@ -332,7 +333,7 @@ async fn a_refund_that_kills_its_handler_is_buried_and_an_operator_retries_it(po
     assert_eq!(gateway.refunds.lock().unwrap().len(), 3);
     let died = "poison: its worker or handler died 3 times".to_owned();
     assert_eq!(job(&shop, refund).await, ("dead".to_owned(), Some(died)));
-    let revived = act::act(&shop.pool, Verb::Retry, &[refund]).await.unwrap();
+    let revived = act::act(&shop.pool, Verb::Retry, &JobFilter::default(), &[refund]).await.unwrap();
     assert_eq!(revived, [refund]);
     shop.queue.enqueue(&revived).await.unwrap();
     work_off(&shop, &runner).await;

@@ -14,7 +14,7 @@ use super::origin::{Origin, Source};
 pub(super) const WITHOUT_DEFAULT: [&str; 4] =
     ["auth.jwt_secret", "databases.pg.url", "databases.redis.url", "gateway.url"];
 
-/// What Rocket reads besides. https://rocket.rs/guide/v0.5/configuration/
+/// What Rocket reads besides. <https://rocket.rs/guide/v0.5/configuration/>
 const ROCKETS: [&str; 16] = [
     "address",
     "cli_colors",

@@ -123,22 +123,14 @@ impl Placement {
 impl Context {
     /// Places a group, and measures it.
     async fn place_measured(&self, orders: Vec<NewOrder>) -> Vec<Result<Verdict, PlaceError>> {
-        let begun = Instant::now();
-        metrics::histogram!("shop_placement_group_orders").record(u32::try_from(orders.len()).unwrap_or(u32::MAX));
-        let verdicts = self.place_group(orders).await;
-        metrics::histogram!("shop_placement_group_duration_seconds").record(begun.elapsed());
-        verdicts
-    }
-
-    /// One transaction for all. If the database finds fault with it, one for each,
-    /// so that a bad order fails alone. These hardly wait for locks: a product that somebody
-    /// holds must not stop the orders of all others.
-    async fn place_group(&self, orders: Vec<NewOrder>) -> Vec<Result<Verdict, PlaceError>> {
+        let (begun, count) = (Instant::now(), u32::try_from(orders.len()).unwrap_or(u32::MAX));
         let members: Vec<_> = orders.iter().filter_map(|order| order.trace.as_ref()).collect();
-        let (span, count) = (Span::of_group("place orders", &members), orders.len());
-        let verdicts = self.place_all(orders).await;
+        let span = Span::of_group("place orders", &members);
+        let verdicts = self.place_group(orders).await;
+        metrics::histogram!("shop_placement_group_orders").record(count);
+        metrics::histogram!("shop_placement_group_duration_seconds").record(begun.elapsed());
         span.end(|told| {
-            told.number("shop.group.size", i64::try_from(count).unwrap_or(i64::MAX));
+            told.number("shop.group.size", i64::from(count));
             if verdicts.iter().any(Result::is_err) {
                 told.failed("not_placed");
             }
@@ -146,7 +138,10 @@ impl Context {
         verdicts
     }
 
-    async fn place_all(&self, orders: Vec<NewOrder>) -> Vec<Result<Verdict, PlaceError>> {
+    /// One transaction for all. If the database finds fault with it, one for each,
+    /// so that a bad order fails alone. These hardly wait for locks: a product that somebody
+    /// holds must not stop the orders of all others.
+    async fn place_group(&self, orders: Vec<NewOrder>) -> Vec<Result<Verdict, PlaceError>> {
         match self.place_together(&orders, Locks::Usual).await {
             Ok(verdicts) => verdicts.into_iter().map(Ok).collect(),
             Err(PlaceError::Database(error)) if orders.len() > 1 && error.as_database_error().is_some() => {

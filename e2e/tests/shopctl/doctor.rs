@@ -9,11 +9,11 @@ use shop_testkit::Shop;
 use shop_testkit::binaries::{Environment, program};
 use sqlx::PgPool;
 
-use crate::run::{Done, json as printed, shopctl, stderr, stdout, tempdir};
+use crate::run::{Done, json as printed, shaped, shopctl, stderr, stdout, tempdir};
 
 /// The checks that doctor has printed, whether it failed or not.
 fn checks(done: &Done) -> Vec<Value> {
-    serde_json::from_slice::<Value>(&done.stdout).unwrap().as_array().unwrap().clone()
+    shaped(done).as_array().unwrap().clone()
 }
 
 fn check(checks: &[Value], name: &str) -> Value {

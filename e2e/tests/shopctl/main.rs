@@ -5,6 +5,7 @@ mod doctor;
 mod import;
 mod job_acts;
 mod jobs;
+mod keys;
 mod migrations;
 mod next_steps;
 mod operators;

@@ -108,7 +108,7 @@ async fn an_operator_cancels_an_order_unless_money_may_be_moving(pool: PgPool) {
     eventually("the order is paid", async || shop.status(paid).await == OrderStatus::Completed).await;
     let late = shopctl(&environment, &["orders", "cancel", &paid.to_string(), "--confirm", &database]);
     assert_eq!(late.status.code(), Some(5), "{}", stderr(&late));
-    assert!(stderr(&late).contains(&format!("`shopctl orders refund {paid}`")), "{}", stderr(&late));
+    assert!(stderr(&late).contains(&format!("`shopctl orders refund {paid} --restock`")), "{}", stderr(&late));
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

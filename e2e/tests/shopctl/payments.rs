@@ -8,7 +8,7 @@ use shop_testkit::Shop;
 use shop_testkit::binaries::Environment;
 use sqlx::PgPool;
 
-use crate::run::{json, pages, shopctl, stderr, stdout};
+use crate::run::{json, pages, shaped, shopctl, stderr, stdout};
 
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn payments_are_listed_by_status_method_order_and_time(pool: PgPool) {
@@ -114,7 +114,7 @@ async fn payments_reconcile_has_a_worker_give_back_what_the_shop_forgot(pool: Pg
 
     let found = shopctl(&environment, &reconcile);
     assert_eq!(found.status.code(), Some(1), "{}", stderr(&found));
-    let audit: Value = serde_json::from_slice(&found.stdout).unwrap();
+    let audit: Value = shaped(&found);
     let finding = &audit["findings"][0];
     assert_eq!((&audit["charges"], &finding["amount"]), (&1.into(), &19.99.into()));
     assert_eq!((&finding["kind"], &finding["action"]), (&"forgotten".into(), &"refunded".into()));

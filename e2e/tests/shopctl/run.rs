@@ -90,9 +90,14 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// What a command has printed with `-o json`, which is of the shape that `shopctl schema` says.
+/// What a command that did well has printed with `-o json`, which is of the shape that `shopctl schema` says.
 pub(crate) fn json(done: &Done) -> Value {
     assert_eq!(done.status.code(), Some(0), "{}", stderr(done));
+    shaped(done)
+}
+
+/// The same of a command that may have found something.
+pub(crate) fn shaped(done: &Done) -> Value {
     let printed: Value = serde_json::from_slice(&done.stdout).unwrap();
     let shape = shape(&done.arguments);
     let schema = json!({ "$ref": shape, "commands": SCHEMA["commands"], "components": SCHEMA["components"] });

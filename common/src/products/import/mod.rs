@@ -1,9 +1,9 @@
 //! Import: products from a CSV file, all of them or none, however many there are.
 //!
-//! A thread of its own reads and parses the file ([`reader`]) into the same types as the API's. What is good goes
-//! into a temporary table ([`staging`]), some thousand lines at a time and each time in a transaction of its own, so
+//! A thread of its own reads and parses the file (`reader.rs`) into the same types as the API's. What is good goes
+//! into a temporary table (`staging.rs`), some thousand lines at a time and each time in a transaction of its own, so
 //! that nothing of the shop waits for a slow file. What is left to compare there, duplicates and products that are
-//! there already, PostgreSQL compares. Then one transaction writes it all ([`write`]).
+//! there already, PostgreSQL compares. Then one transaction writes it all (`write.rs`).
 
 mod batches;
 mod columns;
