@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::{pause, span};
 use crate::args::jobs::JobsShowArgs;
+use crate::commands::payments::print_attempts;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::shop::{Shop, database};
@@ -90,20 +91,7 @@ impl ShownJob {
             ("last error", output::or_dash(job.last_error.as_ref())),
         ];
         output::facts(&facts)?;
-        if self.history.is_empty() {
-            return Ok(());
-        }
-        output::data("")?;
-        let row = |attempt: &AttemptRecord| {
-            [
-                attempt.claim.to_string(),
-                attempt.created_at.format("%F %T%.3f").to_string(),
-                attempt.outcome.clone(),
-                output::or_dash(attempt.code.as_ref()),
-                attempt.charge_key.clone(),
-            ]
-        };
-        output::table(["CLAIM", "AT (UTC)", "OUTCOME", "CODE", "KEY"], self.history.iter().map(row).collect())
+        print_attempts(&self.history)
     }
 
     fn next_run(&self) -> String {
