@@ -284,6 +284,11 @@ pub fn is_deadlock(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|refused| matches!(refused.code().as_deref(), Some("40P01" | "40001")))
 }
 
+/// Whether somebody else held a lock for longer than a statement waits for one.
+pub fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|refused| refused.code().as_deref() == Some("55P03"))
+}
+
 /// Runs work on the database in a task that nobody cancels, and waits for it only so
 /// long: a connection that went silent is not noticed by anybody else.
 ///

@@ -26,6 +26,22 @@ pub enum State {
     Newer,
 }
 
+impl State {
+    /// What is to be done about it; nothing where it is as it should be.
+    pub fn fix(self) -> Option<&'static str> {
+        match self {
+            Self::Applied | Self::Newer => None,
+            Self::Missing => Some("shopctl migrate run"),
+            Self::Changed => {
+                Some("bring back the file as it was applied; a change is a new migration (`shopctl migrate new`)")
+            }
+            Self::Failed => {
+                Some("see what it has done, finish it or take it back by hand, and correct its row in _sqlx_migrations")
+            }
+        }
+    }
+}
+
 /// A migration, and how a database stands to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Migration {

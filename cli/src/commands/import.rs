@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use serde::Serialize;
-use shop_common::db::Ending;
+use shop_common::db::{self, Ending};
 use shop_common::products::import::{Existing, FileError, ImportError, Plan, Refusal, Staging, Summary, Written};
 use shop_common::reason::Reason;
 use sqlx::PgPool;
@@ -153,7 +153,7 @@ fn failure(error: ImportError) -> Failure {
             Failure::new(Exit::Conflict, format!("{error}; nothing was changed")).next("give the command again")
         }
         // A row that somebody else has held for too long.
-        ImportError::Database(sqlx::Error::Database(ref held)) if held.code().as_deref() == Some("55P03") => {
+        ImportError::Database(ref held) if db::is_lock_timeout(held) => {
             Failure::new(Exit::Conflict, format!("{error}; nothing was changed")).next("give the command again")
         }
         ImportError::Database(error) => database(error),

@@ -96,20 +96,13 @@ async fn missing(pool: &PgPool) -> Result<Vec<Migration>, Failure> {
 }
 
 fn failure(error: MigrateError) -> Failure {
-    let conflict = |version: i64, what: &str, next: &str| {
-        Failure::new(Exit::Conflict, format!("migration {version:04} {what}; nothing was done")).next(next)
+    let conflict = |version: i64, what: &str, state: State| {
+        Failure::new(Exit::Conflict, format!("migration {version:04} {what}; nothing was done"))
+            .next(state.fix().unwrap_or_default())
     };
     match error {
-        MigrateError::VersionMismatch(version) => conflict(
-            version,
-            "was edited after it was applied",
-            "bring back the file as it was applied; a change is a new migration (`shopctl migrate new`)",
-        ),
-        MigrateError::Dirty(version) => conflict(
-            version,
-            "began and did not come to its end",
-            "see what it has done, finish it or take it back by hand, and correct its row in _sqlx_migrations",
-        ),
+        MigrateError::VersionMismatch(version) => conflict(version, "was edited after it was applied", State::Changed),
+        MigrateError::Dirty(version) => conflict(version, "began and did not come to its end", State::Failed),
         MigrateError::Execute(error) => database(error),
         MigrateError::ExecuteMigration(error, version) => {
             Failure::new(Exit::Failed, format!("migration {version:04} was refused and taken back: {error}"))

@@ -79,16 +79,15 @@ async fn schema(pool: &PgPool) -> Result<Check, sqlx::Error> {
     let list = |found: &[&Migration]| {
         found.iter().map(|migration| format!("{:04}", migration.version)).collect::<Vec<_>>().join(", ")
     };
+    let fix = |state: State| state.fix().unwrap_or_default();
     let (missing, changed, failed, newer) =
         (of(State::Missing), of(State::Changed), of(State::Failed), of(State::Newer));
     Ok(if !failed.is_empty() {
-        let fix = "see what it has done, finish it or take it back by hand, and correct its row in _sqlx_migrations";
-        Check::failed(name, format!("{} did not come to the end", list(&failed)), fix)
+        Check::failed(name, format!("{} did not come to the end", list(&failed)), fix(State::Failed))
     } else if !changed.is_empty() {
-        let fix = "bring back the file as it was applied; a change is a new migration (`shopctl migrate new`)";
-        Check::failed(name, format!("{} were edited after they were applied", list(&changed)), fix)
+        Check::failed(name, format!("{} were edited after they were applied", list(&changed)), fix(State::Changed))
     } else if !missing.is_empty() {
-        Check::failed(name, format!("{} missing: {}", missing.len(), list(&missing)), "shopctl migrate run")
+        Check::failed(name, format!("{} missing: {}", missing.len(), list(&missing)), fix(State::Missing))
     } else if !newer.is_empty() {
         Check::ok(name, format!("all applied, and of a newer version {}", list(&newer)))
     } else {

@@ -235,8 +235,7 @@ async fn act_once(
 
 /// Whether others held the rows for too long, or waited for us as we did for them.
 fn is_in_the_way(error: &sqlx::Error) -> bool {
-    db::is_deadlock(error)
-        || error.as_database_error().is_some_and(|refused| refused.code().as_deref() == Some("55P03"))
+    db::is_deadlock(error) || db::is_lock_timeout(error)
 }
 
 /// Does it to these jobs, all or none of them. Gives those that are (or would be) due now, for the schedule in Redis.

@@ -3,7 +3,7 @@
 //! Most dead jobs are a normal end: the payment was declined or voided and the order has
 //! failed. One whose order is still open has stopped in the middle, and so has one whose refund is not done.
 
-use sqlx::{PgPool, QueryBuilder};
+use sqlx::{PgExecutor, QueryBuilder};
 
 /// The orders `o` that are open or to be refunded and have no live job, each with the job `j` that died last of those
 /// that do this. There are few of them among very many dead jobs.
@@ -28,8 +28,8 @@ pub(super) const UNFINISHED: &str = "CASE j.kind
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn count_needing_operator(pool: &PgPool) -> Result<Vec<(String, i64)>, sqlx::Error> {
+pub async fn count_needing_operator(executor: impl PgExecutor<'_>) -> Result<Vec<(String, i64)>, sqlx::Error> {
     let mut query = QueryBuilder::new("SELECT j.kind, count(*) FROM ");
     query.push(NEEDS_OPERATOR).push(" GROUP BY j.kind");
-    query.build_query_as().fetch_all(pool).await
+    query.build_query_as().fetch_all(executor).await
 }

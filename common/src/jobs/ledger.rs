@@ -308,12 +308,20 @@ pub async fn find(pool: &PgPool, id: JobId) -> Result<Option<(JobRecord, Vec<Att
     if job.kind == RefundPayment::KIND {
         return Ok(Some((job, Vec::new())));
     }
-    let attempts = sqlx::query_as(
+    let attempts = attempts(pool, job.order_id).await?;
+    Ok(Some((job, attempts)))
+}
+
+/// What came of the attempts to charge an order's payment, in their order.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn attempts(pool: &PgPool, order: OrderId) -> Result<Vec<AttemptRecord>, sqlx::Error> {
+    sqlx::query_as(
         "SELECT a.claim, a.charge_key, a.outcome, a.code, a.created_at
          FROM payment_attempts a JOIN payments p ON p.id = a.payment_id WHERE p.order_id = $1 ORDER BY a.claim",
     )
-    .bind(job.order_id)
+    .bind(order)
     .fetch_all(pool)
-    .await?;
-    Ok(Some((job, attempts)))
+    .await
 }

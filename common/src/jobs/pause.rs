@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use sqlx::{Executor, PgPool};
+use sqlx::{Executor, PgExecutor, PgPool};
 
+use crate::db;
 use crate::reason::Reason;
 use crate::time::{self, Timestamp};
 
@@ -66,7 +67,7 @@ pub async fn older_claims_end(pool: &PgPool, limit: Duration) -> Result<bool, sq
     // row until it commits. Plain readers, a backup for example, are not in the way.
     match transaction.execute("LOCK TABLE queue_pause IN EXCLUSIVE MODE").await {
         Ok(_) => transaction.rollback().await.map(|()| true),
-        Err(sqlx::Error::Database(refused)) if refused.code().as_deref() == Some("55P03") => Ok(false),
+        Err(error) if db::is_lock_timeout(&error) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -83,6 +84,6 @@ pub async fn resume(pool: &PgPool) -> Result<Option<Pause>, sqlx::Error> {
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn current(pool: &PgPool) -> Result<Option<Pause>, sqlx::Error> {
-    sqlx::query_as("SELECT reason, paused_at FROM queue_pause").fetch_optional(pool).await
+pub async fn current(executor: impl PgExecutor<'_>) -> Result<Option<Pause>, sqlx::Error> {
+    sqlx::query_as("SELECT reason, paused_at FROM queue_pause").fetch_optional(executor).await
 }

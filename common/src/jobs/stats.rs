@@ -6,9 +6,9 @@ use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 
 use super::act::Group;
-use super::dead::NEEDS_OPERATOR;
+use super::dead;
 use super::lateness::{Lateness, Starts};
-use super::pause::Pause;
+use super::pause::{self, Pause};
 use super::workers::{self, Worker};
 use crate::time::{self, Timestamp};
 
@@ -178,10 +178,9 @@ async fn stats_of(
     lease: Duration,
 ) -> Result<(Stats, Vec<Worker>), sqlx::Error> {
     let due = due(snapshot).await?;
-    let needing_operator = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {NEEDS_OPERATOR}")))
-        .fetch_one(&mut *snapshot)
-        .await?;
-    let paused = sqlx::query_as("SELECT reason, paused_at FROM queue_pause").fetch_optional(&mut *snapshot).await?;
+    let needing = dead::count_needing_operator(&mut *snapshot).await?;
+    let needing_operator = needing.iter().map(|(_, jobs)| jobs).sum();
+    let paused = pause::current(&mut *snapshot).await?;
     let who = workers::list(snapshot, lease).await?;
     Ok((Stats { jobs, due, needing_operator, paused, workers: Workforce::of(&who) }, who))
 }

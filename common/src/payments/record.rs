@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::audit::{Action, Kind as FindingKind};
 use super::{ChargeKey, PaymentMethod, PaymentStatus};
 use crate::id::{AuditId, OrderId, PaymentId};
-use crate::jobs::ledger::AttemptRecord;
+use crate::jobs::ledger::{self, AttemptRecord};
 use crate::money::{Currency, Money};
 use crate::orders::refund::Refund;
 use crate::pagination::cursor::{Kind, Position, Value};
@@ -214,12 +214,7 @@ pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<PaymentRecord>, sqlx
     query.push(" FROM payments WHERE id = ").push_bind(id).push(" OR order_id = ").push_bind(id);
     let payment: Option<Payment> = query.build_query_as().fetch_optional(pool).await?;
     let Some(payment) = payment else { return Ok(None) };
-    let attempts = sqlx::query_as(
-        "SELECT claim, charge_key, outcome, code, created_at FROM payment_attempts WHERE payment_id = $1 ORDER BY claim",
-    )
-    .bind(payment.id)
-    .fetch_all(pool)
-    .await?;
+    let attempts = ledger::attempts(pool, payment.order_id).await?;
     let refund = refund(pool, payment.id).await?;
     // Audits have the gateway's word for the payment, which may be no id at all.
     let findings = sqlx::query_as(
