@@ -33,6 +33,7 @@ mod route_metrics;
 mod security_headers;
 mod stock;
 mod trace;
+mod whole_bodies;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,6 +125,7 @@ fn rocket(figment: Figment, settings: Settings, metrics: Exporter) -> Result<Roc
         .attach(Cors(origins))
         .attach(rate_limit::Fields)
         .attach(HeaderLimit)
+        .attach(whole_bodies::WholeBodies)
         .attach(InFlight::new(settings.requests.in_flight, &metrics))
         .attach(Db::init())
         .attach(RedisDb::init())
@@ -231,10 +233,17 @@ async fn open_news(rocket: Rocket<Build>) -> Result<Rocket<Build>, Rocket<Build>
 }
 
 async fn open_placement(rocket: Rocket<Build>, settings: Settings) -> Result<Rocket<Build>, Rocket<Build>> {
-    let (Some(db), Some(redis)) = (Db::fetch(&rocket), RedisDb::fetch(&rocket)) else { return Err(rocket) };
+    let Some(redis) = RedisDb::fetch(&rocket) else { return Err(rocket) };
     let Some(announcer) = rocket.state::<Announcer>().cloned() else { return Err(rocket) };
+    let pool = match shop_common::db::pool_by_key(&settings.databases.pg, settings.placement.connections()) {
+        Ok(pool) => pool,
+        Err(error) => {
+            tracing::error!(%error, "DATABASE_URL cannot be read");
+            return Err(rocket);
+        }
+    };
     let placement = Placement::new(
-        db.pool().clone(),
+        pool,
         Queue::new(redis.redis().clone()),
         announcer,
         settings.shop.currency.clone(),

@@ -155,10 +155,20 @@ pub struct Placement {
     pub group_orders: usize,
     /// Lines in one transaction, at most.
     pub group_lines: usize,
+    /// Transactions at the same time.
+    pub lanes: usize,
     /// Orders that may wait.
     pub queue: usize,
     /// How long a request waits for another one with the same key.
     pub key_wait_ms: u64,
+}
+
+impl Placement {
+    /// Connections to PostgreSQL for placing orders. Twice as many as are used, so that a transaction that hangs does not stop
+    /// the others.
+    pub fn connections(&self) -> u32 {
+        u32::try_from(self.lanes.max(1)).unwrap_or(u32::MAX).saturating_mul(2)
+    }
 }
 
 /// What holds for every request.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Executor, PgPool, Postgres, Transaction};
+use sqlx::{Connection, Executor, PgPool, Postgres, Transaction};
 
 use crate::config;
 
@@ -26,22 +26,15 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const DEADLOCK_TRIES: usize = 3;
 const COMMIT_LOOKUP_PAUSE: Duration = Duration::from_millis(50);
 
+/// A connection that was used so lately is taken to be alive; an older one is asked first.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// A pool that connects when it is first used, so that a daemon starts while PostgreSQL is away.
 ///
 /// # Errors
 /// When the URL cannot be read.
 pub fn pool(settings: &config::Postgres) -> Result<PgPool, sqlx::Error> {
-    let milliseconds = |ms: u64| format!("{ms}ms");
-    let options: PgConnectOptions = settings.url.expose_secret().parse()?;
-    let options = options.options([
-        ("client_min_messages", "error".to_owned()),
-        ("lock_timeout", milliseconds(settings.lock_timeout_ms)),
-        ("statement_timeout", milliseconds(settings.statement_timeout_ms)),
-        ("idle_in_transaction_session_timeout", milliseconds(settings.idle_in_transaction_timeout_ms)),
-    ]);
-    Ok(PgPoolOptions::new()
-        .max_connections(settings.max_connections)
-        .acquire_timeout(Duration::from_millis(settings.connect_timeout_ms))
+    Ok(pool_options(settings, settings.max_connections)
         // A `begin` that is cancelled in flight would come back to the pool inside
         // a transaction (launchbadge/sqlx#4393). Outside of one this does nothing.
         .after_release(|connection, _| {
@@ -50,7 +43,59 @@ pub fn pool(settings: &config::Postgres) -> Result<PgPool, sqlx::Error> {
                 Ok(true)
             })
         })
-        .connect_lazy_with(options))
+        .connect_lazy_with(connect_options(settings)?))
+}
+
+/// A pool for transactions that find everything by key, and that nobody cancels.
+///
+/// Few connections that are used all the time have their plans at hand. Those must not depend on how large a table was
+/// when they were made: PostgreSQL keeps them, also those of foreign keys, and what it planned for the empty tables of a new
+/// shop would read them whole until somebody analyses them. So rows are looked up one by one, and nothing else is considered.
+///
+/// Where such a transaction also looks at a state, it says `IS NOT DISTINCT FROM` and not `=`, for which PostgreSQL has no
+/// index. It would take the index of that state, and with it walk through a whole backlog for each batch, whenever it was last
+/// analysed while there was no backlog.
+///
+/// # Errors
+/// When the URL cannot be read.
+pub fn pool_by_key(settings: &config::Postgres, connections: u32) -> Result<PgPool, sqlx::Error> {
+    let options = connect_options(settings)?.options([
+        // The plan is the same for any keys, so it is made once.
+        ("plan_cache_mode", "force_generic_plan"),
+        // What cannot be avoided counts as so dear that it would be compiled each time.
+        ("jit", "off"),
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+    ]);
+    Ok(pool_options(settings, connections).connect_lazy_with(options))
+}
+
+fn connect_options(settings: &config::Postgres) -> Result<PgConnectOptions, sqlx::Error> {
+    let milliseconds = |ms: u64| format!("{ms}ms");
+    let options: PgConnectOptions = settings.url.expose_secret().parse()?;
+    Ok(options.options([
+        ("client_min_messages", "error".to_owned()),
+        ("lock_timeout", milliseconds(settings.lock_timeout_ms)),
+        ("statement_timeout", milliseconds(settings.statement_timeout_ms)),
+        ("idle_in_transaction_session_timeout", milliseconds(settings.idle_in_transaction_timeout_ms)),
+    ]))
+}
+
+fn pool_options(settings: &config::Postgres, connections: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_millis(settings.connect_timeout_ms))
+        // Asking each time would be a round trip for each query.
+        .test_before_acquire(false)
+        .before_acquire(|connection, about| {
+            Box::pin(async move {
+                if about.idle_for >= FRESH {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
 }
 
 /// The versions of the migrations that this program was built for and that the database has not: none when its schema

@@ -2,12 +2,18 @@
 //!
 //! A transaction costs a fixed number of round trips and one flush to disk, whether it
 //! holds one order or sixty. Nobody waits for a group to fill: an idle grouper
-//! runs a single member at once, and a busy one groups by itself.
+//! runs a single member at once, and a busy one groups by itself. Only when a whole group waits does it go beside the one in
+//! flight: two halves at a time would cost more than one after the other.
 
+use std::collections::VecDeque;
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 /// How much may go together.
@@ -19,6 +25,8 @@ pub struct Limits {
     pub members: usize,
     /// Weight of one group, at most (a heavier member goes alone).
     pub weight: usize,
+    /// Groups in flight at the same time, at most.
+    pub lanes: usize,
     /// How long a group is waited for; after that its members are lost and the next group goes.
     pub patience: Duration,
 }
@@ -41,17 +49,20 @@ struct Member<T, R> {
 
 /// Where members are handed in. Clones share the queue.
 pub struct Grouper<T, R> {
-    sender: mpsc::Sender<Member<T, R>>,
+    sender: mpsc::UnboundedSender<Member<T, R>>,
+    /// How many members are in no group yet. It bounds the channel.
+    waiting: Arc<AtomicUsize>,
+    most: usize,
 }
 
 impl<T, R> Clone for Grouper<T, R> {
     fn clone(&self) -> Self {
-        Self { sender: self.sender.clone() }
+        Self { sender: self.sender.clone(), waiting: Arc::clone(&self.waiting), most: self.most }
     }
 }
 
 impl<T: Send + 'static, R: Send + 'static> Grouper<T, R> {
-    /// Starts the task that runs one group after the other.
+    /// Starts the task that forms the groups.
     ///
     /// `run` answers each member at its place. It runs in a task of its own that
     /// nobody cancels: a client who hangs up does not cut a transaction short.
@@ -60,49 +71,44 @@ impl<T: Send + 'static, R: Send + 'static> Grouper<T, R> {
         Run: Fn(Vec<T>) -> Running + Send + 'static,
         Running: Future<Output = Vec<R>> + Send + 'static,
     {
-        let (sender, mut receiver) = mpsc::channel(limits.queue.max(1));
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let (waiting, most) = (Arc::new(AtomicUsize::new(0)), limits.queue.max(1));
+        let left = Arc::clone(&waiting);
         tokio::spawn(async move {
-            let mut left_over = None;
-            loop {
-                let first: Member<T, R> = match left_over.take() {
-                    Some(member) => member,
-                    None => match receiver.recv().await {
-                        Some(member) => member,
-                        None => return,
-                    },
-                };
-                let mut weight = weigh(&first.work);
-                let mut group = vec![first];
-                while group.len() < limits.members {
-                    let Ok(next) = receiver.try_recv() else { break };
-                    weight += weigh(&next.work);
-                    if weight > limits.weight {
-                        left_over = Some(next);
-                        break;
-                    }
-                    group.push(next);
+            let mut next = Next { members: VecDeque::new(), weight: 0, limits, weigh };
+            let mut in_flight = JoinSet::new();
+            let mut open = true;
+            while open || !next.members.is_empty() {
+                while !next.is_whole()
+                    && let Ok(member) = receiver.try_recv()
+                {
+                    next.add(member);
                 }
-                let (work, answers): (Vec<T>, Vec<_>) =
-                    group.into_iter().map(|member| (member.work, member.answer)).unzip();
-                match timeout(limits.patience, tokio::spawn(run(work))).await {
-                    Ok(Ok(results)) => {
-                        for (answer, result) in answers.into_iter().zip(results) {
-                            // A member that no longer listens has hung up; its work is done all the same.
-                            let _ = answer.send(result);
-                        }
-                    }
-                    Ok(Err(error)) => tracing::error!(%error, "a group ended without answers"),
-                    Err(_) => tracing::error!("a group does not end, going on without it"),
+                let beside = next.is_whole() && in_flight.len() < limits.lanes;
+                if !next.members.is_empty() && (in_flight.is_empty() || beside) {
+                    let group = next.take();
+                    left.fetch_sub(group.len(), Ordering::Relaxed);
+                    let (work, answers) = group.into_iter().map(|member| (member.work, member.answer)).unzip();
+                    let running = timeout(limits.patience, tokio::spawn(run(work)));
+                    in_flight.spawn(async move { answer(answers, running.await) });
+                    continue;
+                }
+                tokio::select! {
+                    Some(_) = in_flight.join_next() => {}
+                    member = receiver.recv(), if open && !next.is_whole() => match member {
+                        Some(member) => next.add(member),
+                        None => open = false,
+                    },
                 }
             }
+            while in_flight.join_next().await.is_some() {}
         });
-        Self { sender }
+        Self { sender, waiting, most }
     }
 
     /// How many members wait for the next group, and how many may.
     pub fn waiting(&self) -> (usize, usize) {
-        let most = self.sender.max_capacity();
-        (most - self.sender.capacity(), most)
+        (self.waiting.load(Ordering::Relaxed).min(self.most), self.most)
     }
 
     /// Hands in a member and waits for its answer.
@@ -110,34 +116,89 @@ impl<T: Send + 'static, R: Send + 'static> Grouper<T, R> {
     /// # Errors
     /// When too many wait already, or the group got lost.
     pub async fn submit(&self, work: T) -> Result<R, GroupError> {
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.most {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(GroupError::Full);
+        }
         let (answer, answered) = oneshot::channel();
-        self.sender.try_send(Member { work, answer }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => GroupError::Full,
-            mpsc::error::TrySendError::Closed(_) => GroupError::Lost,
-        })?;
+        self.sender.send(Member { work, answer }).map_err(|_| GroupError::Lost)?;
         answered.await.map_err(|_| GroupError::Lost)
+    }
+}
+
+/// The members of the next group, and perhaps the first one of the group after it.
+struct Next<T, R> {
+    members: VecDeque<Member<T, R>>,
+    weight: usize,
+    limits: Limits,
+    weigh: fn(&T) -> usize,
+}
+
+impl<T, R> Next<T, R> {
+    fn add(&mut self, member: Member<T, R>) {
+        self.weight += (self.weigh)(&member.work);
+        self.members.push_back(member);
+    }
+
+    /// Whether nobody else fits in.
+    fn is_whole(&self) -> bool {
+        self.members.len() >= self.limits.members || self.weight > self.limits.weight
+    }
+
+    /// The next group.
+    fn take(&mut self) -> Vec<Member<T, R>> {
+        let (mut group, mut weight) = (Vec::new(), 0);
+        while let Some(member) = self.members.front() {
+            let more = (self.weigh)(&member.work);
+            let fits = group.len() < self.limits.members && weight + more <= self.limits.weight;
+            if !group.is_empty() && !fits {
+                break;
+            }
+            weight += more;
+            group.extend(self.members.pop_front());
+        }
+        self.weight -= weight;
+        group
+    }
+}
+
+/// Gives each member its answer, if the group came to an end.
+fn answer<R>(answers: Vec<oneshot::Sender<R>>, ended: Result<Result<Vec<R>, JoinError>, Elapsed>) {
+    match ended {
+        Ok(Ok(results)) => {
+            for (answer, result) in answers.into_iter().zip(results) {
+                // A member that no longer listens has hung up; its work is done all the same.
+                let _ = answer.send(result);
+            }
+        }
+        Ok(Err(error)) => tracing::error!(%error, "a group ended without answers"),
+        Err(_) => tracing::error!("a group does not end, going on without it"),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use tokio::sync::Semaphore;
 
     use super::*;
 
-    const LIMITS: Limits = Limits { queue: 16, members: 4, weight: 10, patience: Duration::from_secs(60) };
+    const LIMITS: Limits = Limits { queue: 16, members: 4, weight: 10, lanes: 1, patience: Duration::from_secs(60) };
 
     type Ran = Arc<Mutex<Vec<Vec<usize>>>>;
 
     /// A grouper whose groups wait for a permit each, and the groups it ran.
     fn gated() -> (Grouper<usize, usize>, Arc<Semaphore>, Ran) {
+        gated_with(LIMITS)
+    }
+
+    fn gated_with(limits: Limits) -> (Grouper<usize, usize>, Arc<Semaphore>, Ran) {
         let gate = Arc::new(Semaphore::new(0));
         let groups = Arc::new(Mutex::new(Vec::new()));
         let (opened, seen) = (Arc::clone(&gate), Arc::clone(&groups));
         let grouper = Grouper::spawn(
-            LIMITS,
+            limits,
             |weight| *weight,
             move |work: Vec<usize>| {
                 let (gate, groups) = (Arc::clone(&opened), Arc::clone(&seen));
@@ -175,6 +236,24 @@ mod tests {
             assert_eq!(answer.await.unwrap(), Ok((n + 1) * 10));
         }
         assert_eq!(*groups.lock().unwrap(), [vec![1], vec![2, 3, 4]]);
+    }
+
+    #[tokio::test]
+    async fn a_second_group_goes_beside_the_first_only_when_it_is_whole() {
+        let (grouper, gate, groups) = gated_with(Limits { lanes: 2, weight: 100, ..LIMITS });
+
+        let mut waiting = hand_in(&grouper, &[1, 2, 3, 4]).await;
+        assert_eq!(*groups.lock().unwrap(), [vec![1]]);
+        waiting.extend(hand_in(&grouper, &[5]).await);
+        assert_eq!(*groups.lock().unwrap(), [vec![1], vec![2, 3, 4, 5]]);
+        waiting.extend(hand_in(&grouper, &[6, 7, 8, 9]).await);
+        assert_eq!(groups.lock().unwrap().len(), 2, "there are two lanes only");
+
+        gate.add_permits(3);
+        for (n, answer) in waiting.into_iter().enumerate() {
+            assert_eq!(answer.await.unwrap(), Ok((n + 1) * 10));
+        }
+        assert_eq!(groups.lock().unwrap()[2], [6, 7, 8, 9]);
     }
 
     #[tokio::test]

@@ -33,13 +33,13 @@ use crate::payments::gateway::PaymentGateway;
 use crate::payments::measured::MeasuredGateway;
 use crate::payments::remote::RemoteGateway;
 use crate::payments::simulated::SimulatedGateway;
-use crate::runner::Runner;
+use crate::runner::{Pools, Runner};
 use crate::upkeep::Upkeep;
 
 /// The gateway that the settings name, or the simulated one.
 fn gateway(settings: &config::Gateway, pool: &PgPool) -> anyhow::Result<Arc<dyn PaymentGateway>> {
     Ok(match &settings.url {
-        Some(url) => Arc::new(RemoteGateway::new(url)?),
+        Some(url) => Arc::new(RemoteGateway::new(url).context("gateway.url")?),
         None => Arc::new(SimulatedGateway::new(pool.clone(), settings.clone())),
     })
 }
@@ -47,29 +47,42 @@ fn gateway(settings: &config::Gateway, pool: &PgPool) -> anyhow::Result<Arc<dyn 
 /// The whole program: reads the settings, sets up logs, counts and traces, and runs until it is told to stop.
 ///
 /// # Errors
-/// When the settings cannot be read, or what [`run`] cannot do.
+/// When the settings or the URL of a server or the gateway cannot be read, or the port for health and metrics is taken.
 pub async fn start() -> anyhow::Result<()> {
+    start_with(gateway).await
+}
+
+/// The same with any gateway, which is made from the settings and the pool of the shop's database.
+///
+/// # Errors
+/// As [`start`], and when the gateway cannot be made.
+pub async fn start_with<Make>(gateway: Make) -> anyhow::Result<()>
+where
+    Make: FnOnce(&config::Gateway, &PgPool) -> anyhow::Result<Arc<dyn PaymentGateway>>,
+{
     let (figment, settings) = config::load()?;
     telemetry::init_logs(&settings.log)?;
     let metrics = Exporter::install(Daemon::Worker)?;
     let traces = telemetry::init_traces("shop-worker")?;
-    let ended = run(figment, settings, metrics).await;
+    let ended = run(figment, settings, metrics, gateway).await;
     traces.flush().await;
     ended
 }
 
 /// Runs the daemon until it is told to stop, and drains it.
-///
-/// # Errors
-/// When a server's or the gateway's URL cannot be read, or the port for health and metrics is taken.
-pub async fn run(figment: Figment, settings: Settings, metrics: Exporter) -> anyhow::Result<()> {
+async fn run<Make>(figment: Figment, settings: Settings, metrics: Exporter, gateway: Make) -> anyhow::Result<()>
+where
+    Make: FnOnce(&config::Gateway, &PgPool) -> anyhow::Result<Arc<dyn PaymentGateway>>,
+{
     let pool = db::pool(&settings.databases.pg).context("DATABASE_URL")?;
     let wake = Arc::new(Notify::new());
     let heard = Arc::clone(&wake);
     let redis =
         Redis::connect_listening(&settings.databases.redis, move |_| heard.notify_one()).context("REDIS_URL")?;
-    let gateway = Arc::new(MeasuredGateway::new(gateway(&settings.gateway, &pool).context("gateway.url")?));
-    let runner = Arc::new(Runner::new(pool.clone(), redis.clone(), gateway, &settings));
+    let gateway = Arc::new(MeasuredGateway::new(gateway(&settings.gateway, &pool)?));
+    let by_key = db::pool_by_key(&settings.databases.pg, Pools::BY_KEY).context("DATABASE_URL")?;
+    let pools = Pools { usual: pool.clone(), by_key: by_key.clone() };
+    let runner = Arc::new(Runner::new(pools, redis.clone(), gateway, &settings));
     servers::show_pool(&metrics, &pool);
     show_in_hand(&metrics, &runner, settings.worker.concurrency);
     let (soft, hard) = (CancellationToken::new(), CancellationToken::new());
@@ -115,6 +128,7 @@ pub async fn run(figment: Figment, settings: Settings, metrics: Exporter) -> any
     upkeep.await.context("the upkeep loop panicked")?;
     watching.await.context("what is watched for the metrics panicked")?;
     stop_health.notify();
+    by_key.close().await;
     pool.close().await;
     died
 }

@@ -53,9 +53,29 @@ const CLAIM: usize = 100;
 /// Where settlements are handed in, each with the attempt that it is a part of.
 type Settling<S> = Grouper<(S, Option<TraceContext>), Result<Settled, Arc<CommitError>>>;
 
+/// The connections of a worker.
+#[derive(Clone)]
+pub struct Pools {
+    /// For everything.
+    pub usual: PgPool,
+    /// For claims and settlements, which find all by key: see [`db::pool_by_key`].
+    pub by_key: PgPool,
+}
+
+impl Pools {
+    /// Connections for claims and settlements: a transaction of each kind, and as many besides in case one hangs.
+    pub const BY_KEY: u32 = 6;
+
+    /// The same for both.
+    pub fn same(pool: &PgPool) -> Self {
+        Self { usual: pool.clone(), by_key: pool.clone() }
+    }
+}
+
 /// What a worker does, and what it has in hand.
 pub struct Runner {
     pool: PgPool,
+    by_key: PgPool,
     queue: Queue,
     announcer: Announcer,
     gateway: Arc<dyn PaymentGateway>,
@@ -102,7 +122,8 @@ pub struct Step {
 
 impl Runner {
     /// A worker that has nothing in hand.
-    pub fn new(pool: PgPool, redis: Redis, gateway: Arc<dyn PaymentGateway>, settings: &Settings) -> Self {
+    pub fn new(pools: Pools, redis: Redis, gateway: Arc<dyn PaymentGateway>, settings: &Settings) -> Self {
+        let Pools { usual: pool, by_key } = pools;
         let (queue, announcer) = (Queue::new(redis.clone()), Announcer::new(redis));
         let backoff = Backoff {
             base: Duration::from_millis(settings.jobs.base_ms),
@@ -110,15 +131,22 @@ impl Runner {
         };
         let policy = Policy { backoff, max_attempts: settings.jobs.max_attempts };
         Self {
-            settlements: settling(pool.clone(), queue.clone(), announcer.clone(), policy, settings.worker.concurrency),
+            settlements: settling(
+                by_key.clone(),
+                queue.clone(),
+                announcer.clone(),
+                policy,
+                settings.worker.concurrency,
+            ),
             refunds: refund::settling(
-                pool.clone(),
+                by_key.clone(),
                 queue.clone(),
                 announcer.clone(),
                 backoff,
                 settings.worker.concurrency,
             ),
             pool,
+            by_key,
             queue,
             announcer,
             gateway,
@@ -253,7 +281,7 @@ impl Runner {
         let runner = Arc::clone(self);
         let leases = claimed.leases.clone();
         let claiming =
-            async move { claim::claim(&runner.pool, &runner.announcer, &leases, runner.boot, runner.lease).await };
+            async move { claim::claim(&runner.by_key, &runner.announcer, &leases, runner.boot, runner.lease).await };
         let taken = match db::bounded(claiming).await.ok_or(StepError::Silent).and_then(|taken| Ok(taken?)) {
             Ok(taken) => taken,
             Err(error) => {
@@ -453,7 +481,8 @@ fn settling(
     policy: Policy,
     concurrency: usize,
 ) -> Settling<Settlement> {
-    let limits = group::Limits { queue: concurrency.max(1), members: CLAIM, weight: CLAIM, patience: db::PATIENCE };
+    let limits =
+        group::Limits { queue: concurrency.max(1), members: CLAIM, weight: CLAIM, lanes: 1, patience: db::PATIENCE };
     Grouper::spawn(
         limits,
         |_| 1,

@@ -19,7 +19,7 @@ use shop_worker::payments::gateway::{
 };
 use shop_worker::payments::measured::MeasuredGateway;
 use shop_worker::payments::simulated::SimulatedGateway;
-use shop_worker::runner::Runner;
+use shop_worker::runner::{Pools, Runner};
 use shop_worker::upkeep::Upkeep;
 use sqlx::PgPool;
 use tokio::time::timeout;
@@ -50,7 +50,7 @@ async fn a_job_counts_how_late_it_was_begun_or_that_it_was_taken_over(pool: PgPo
     let before = value(&metrics, lateness);
 
     let gateway = Arc::new(SimulatedGateway::new(shop.pool.clone(), shop.settings.gateway.clone()));
-    let runner = Arc::new(Runner::new(shop.pool.clone(), shop.redis.clone(), gateway, &shop.settings));
+    let runner = Arc::new(Runner::new(Pools::same(&shop.pool), shop.redis.clone(), gateway, &shop.settings));
     let upkeep = Upkeep::new(Arc::clone(&runner), shop.redis.clone(), &shop.settings.live, CancellationToken::new());
     upkeep.beat().await.unwrap();
     assert_eq!(runner.step().await.unwrap().taken, 2);

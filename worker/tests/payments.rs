@@ -24,7 +24,7 @@ use shop_worker::payments::gateway::{
     CapturedCharge, Charge, ChargeOutcome, Lookup, PaymentGateway, RefundOutcome, Unreachable, VoidOutcome,
 };
 use shop_worker::payments::simulated::SimulatedGateway;
-use shop_worker::runner::Runner;
+use shop_worker::runner::{Pools, Runner};
 use shop_worker::upkeep::Upkeep;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -36,7 +36,7 @@ fn simulated(shop: &Shop) -> Arc<SimulatedGateway> {
 }
 
 async fn worker(shop: &Shop, gateway: Arc<dyn PaymentGateway>) -> Arc<Runner> {
-    let runner = Arc::new(Runner::new(shop.pool.clone(), shop.redis.clone(), gateway, &shop.settings));
+    let runner = Arc::new(Runner::new(Pools::same(&shop.pool), shop.redis.clone(), gateway, &shop.settings));
     Upkeep::new(Arc::clone(&runner), shop.redis.clone(), &shop.settings.live, CancellationToken::new())
         .beat()
         .await

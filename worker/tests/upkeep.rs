@@ -6,7 +6,7 @@ use std::sync::Arc;
 use shop_common::db::MIGRATOR;
 use shop_testkit::{Shop, order};
 use shop_worker::payments::simulated::SimulatedGateway;
-use shop_worker::runner::Runner;
+use shop_worker::runner::{Pools, Runner};
 use shop_worker::upkeep::Upkeep;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,7 @@ async fn idempotency_keys_are_forgotten_after_a_day(pool: PgPool) {
                SET created_at = now() - make_interval(hours => CASE key WHEN 'old' THEN 25 ELSE 23 END)";
     sqlx::query(age).execute(&shop.pool).await.unwrap();
     let gateway = Arc::new(SimulatedGateway::new(shop.pool.clone(), shop.settings.gateway.clone()));
-    let runner = Arc::new(Runner::new(shop.pool.clone(), shop.redis.clone(), gateway, &shop.settings));
+    let runner = Arc::new(Runner::new(Pools::same(&shop.pool), shop.redis.clone(), gateway, &shop.settings));
 
     Upkeep::new(runner, shop.redis.clone(), &shop.settings.live, CancellationToken::new()).forget().await.unwrap();
 

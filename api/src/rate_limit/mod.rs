@@ -1,6 +1,6 @@
 //! Rate limits: how often one client may ask, counted by all apis together.
 //!
-//! GCRA in Redis ([`shared`]). What reads costs no round trip each, but takes tokens in chunks ([`lease`]). While Redis is away,
+//! GCRA in Redis ([`shared`]). Reads and writes cost no round trip each, but take tokens in chunks ([`lease`]). While Redis is away,
 //! each api counts by itself ([`limiter`]). What a limit says is in the headers of each answer ([`fields`]).
 //! Written here and not taken from a crate: those that do GCRA in Redis are made for other versions of its client (0.25 to 0.32),
 //! take no tokens in advance, and have nothing for when Redis is away.
@@ -66,6 +66,7 @@ impl RateLimits {
             return Ok(Self(None));
         }
         let exact = |policy, limit: config::RateLimit| Limiter::new(policy, limit.into(), Counting::OneByOne);
+        let in_chunks = |policy, limit: config::RateLimit| Limiter::new(policy, limit.into(), Counting::InChunks);
         Ok(Self(Some(Arc::new(Limiters {
             shared: Shared::new(Redis::connect(redis)?, Duration::from_millis(settings.timeout_ms)),
             login: exact("login", settings.login),
@@ -75,8 +76,8 @@ impl RateLimits {
             register: exact("register", settings.register),
             knocks: exact("knocks", settings.knocks),
             connects: exact("connects", settings.connects),
-            writes: exact("writes", settings.writes),
-            reads: Limiter::new("reads", settings.reads.into(), Counting::InChunks),
+            writes: in_chunks("writes", settings.writes),
+            reads: in_chunks("reads", settings.reads),
         }))))
     }
 

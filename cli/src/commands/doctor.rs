@@ -51,7 +51,9 @@ pub(crate) async fn run(args: &DoctorArgs) -> Result<(), Failure> {
 async fn examine(here: &Here, dir: &Path) -> Vec<Check> {
     let mut checks = vec![settings(config::check(&here.figment))];
     let postgres = config::section::<config::Postgres>(&here.figment, "databases.pg");
-    let pool_size = postgres.as_ref().map_or(0, |settings| settings.max_connections);
+    let placing =
+        config::section::<config::Placement>(&here.figment, "placement").map_or(0, |placing| placing.connections());
+    let pool_size = postgres.as_ref().map_or(0, |settings| settings.max_connections + placing);
     let pool = postgres.map_err(|error| error.to_string());
     let pool = pool.and_then(|settings| db::pool(&settings).map_err(|error| format!("DATABASE_URL: {error}")));
     let redis = config::section::<config::Redis>(&here.figment, "databases.redis").map_err(|error| error.to_string());

@@ -87,6 +87,8 @@ pub struct NotTaken {
 /// Takes those jobs that are scheduled and due, or whose worker has been silent for
 /// a lease; none while claiming is [paused](super::pause). Of two workers that try, one wins; the other does not wait, because what
 /// it would find then is not what its snapshot says of the workers.
+///
+/// The states are guards and never how a row is found: see [`crate::db::pool_by_key`].
 pub(crate) async fn take(
     connection: &mut PgConnection,
     leases: &[Lease],
@@ -98,8 +100,8 @@ pub(crate) async fn take(
              SELECT j.id, w.token, j.state = 'running' AS taken_over
              FROM jobs j JOIN unnest($1::uuid[], $2::text[]) AS w (id, token) USING (id)
              WHERE NOT EXISTS (SELECT FROM queue_pause FOR KEY SHARE)
-               AND (j.state = 'scheduled' AND j.run_at <= now() + $3 * interval '1 second'
-                    OR j.state = 'running' AND NOT EXISTS (
+               AND (j.state IS NOT DISTINCT FROM 'scheduled' AND j.run_at <= now() + $3 * interval '1 second'
+                    OR j.state IS NOT DISTINCT FROM 'running' AND NOT EXISTS (
                         SELECT FROM workers k
                         WHERE k.boot_id = j.boot_id AND k.heartbeat_at > now() - $4 * interval '1 second'))
              ORDER BY j.id FOR NO KEY UPDATE OF j SKIP LOCKED
@@ -128,7 +130,7 @@ pub async fn not_taken(pool: &PgPool, leases: Vec<Lease>) -> Result<NotTaken, sq
     let ids: Vec<JobId> = leases.iter().map(|lease| lease.job).collect();
     let waits: Vec<(JobId, f64)> = sqlx::query_as(
         "SELECT id, greatest(0, extract(epoch FROM run_at - now()))::float8 FROM jobs
-         WHERE id = ANY($1) AND state = 'scheduled'",
+         WHERE id = ANY($1) AND state IS NOT DISTINCT FROM 'scheduled'",
     )
     .bind(&ids)
     .fetch_all(pool)
@@ -159,7 +161,8 @@ pub(crate) async fn bury(connection: &mut PgConnection, jobs: &[JobId], reason: 
     }
     tracing::error!(?jobs, reason, "jobs are buried: an operator must look at them");
     sqlx::query(
-        "UPDATE jobs SET state = 'dead', last_error = $2, updated_at = now() WHERE id = ANY($1) AND state = 'running'",
+        "UPDATE jobs SET state = 'dead', last_error = $2, updated_at = now()
+         WHERE id = ANY($1) AND state IS NOT DISTINCT FROM 'running'",
     )
     .bind(jobs)
     .bind(reason)
@@ -186,7 +189,7 @@ pub async fn release(pool: &PgPool, leases: &[Lease], delay: Duration, why: Give
         "UPDATE jobs SET state = 'scheduled', run_at = now() + $3 * interval '1 second', retries = retries + $4,
                 updated_at = now()
          FROM unnest($1::uuid[], $2::text[]) AS t (id, token)
-         WHERE jobs.id = t.id AND jobs.token = t.token AND state = 'running'",
+         WHERE jobs.id = t.id AND jobs.token = t.token AND state IS NOT DISTINCT FROM 'running'",
     )
     .bind(leases.iter().map(|lease| lease.job).collect::<Vec<_>>())
     .bind(leases.iter().map(|lease| lease.token.as_str()).collect::<Vec<_>>())

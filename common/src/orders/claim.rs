@@ -180,7 +180,7 @@ fn without(jobs: &[&TakenJob], payments: &[PaymentRow]) -> Vec<JobId> {
 async fn process(connection: &mut PgConnection, orders: &[OrderId]) -> Result<Vec<(OrderId, UserId)>, sqlx::Error> {
     sqlx::query_as(
         "WITH locked AS (
-             SELECT id FROM orders WHERE id = ANY($1) AND status = 'PENDING' ORDER BY id FOR NO KEY UPDATE
+             SELECT id FROM orders WHERE id = ANY($1) AND status IS NOT DISTINCT FROM 'PENDING' ORDER BY id FOR NO KEY UPDATE
          )
          UPDATE orders o SET status = 'PROCESSING', updated_at = now() FROM locked WHERE o.id = locked.id
          RETURNING o.id, o.user_id",
@@ -194,7 +194,8 @@ async fn process(connection: &mut PgConnection, orders: &[OrderId]) -> Result<Ve
 async fn open(connection: &mut PgConnection, orders: &[OrderId]) -> Result<Vec<PaymentRow>, sqlx::Error> {
     sqlx::query_as(
         "WITH locked AS (
-             SELECT id, order_id FROM payments WHERE order_id = ANY($1) AND status = 'PENDING' ORDER BY id FOR NO KEY UPDATE
+             SELECT id, order_id FROM payments WHERE order_id = ANY($1) AND status IS NOT DISTINCT FROM 'PENDING'
+             ORDER BY id FOR NO KEY UPDATE
          )
          UPDATE payments p SET open_key = p.id || ':' || p.charge_no, updated_at = now()
          FROM locked JOIN orders o ON o.id = locked.order_id WHERE p.id = locked.id

@@ -129,11 +129,14 @@ pub(super) async fn look_up(
     .bind(ROUTE)
     .fetch_all(&mut *connection)
     .await?;
+    // The inner query is not taken apart (LIMIT), so each key is looked up by the primary key. A join with what is young
+    // enough would read all keys of the day for each group, if it was planned when there were few.
     let kept: Vec<Kept> = sqlx::query_as(
         "SELECT k.fingerprint, k.status, k.body
          FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS t (user_id, key, n)
-         LEFT JOIN idempotency_keys k ON k.user_id = t.user_id AND k.key = t.key AND k.route = $3
-                   AND k.created_at > now() - make_interval(hours => $4)
+         LEFT JOIN LATERAL (
+             SELECT * FROM idempotency_keys WHERE user_id = t.user_id AND route = $3 AND key = t.key LIMIT 1
+         ) k ON k.created_at > now() - make_interval(hours => $4)
          ORDER BY n",
     )
     .bind(&users)

@@ -80,6 +80,7 @@ impl Placement {
             queue: settings.queue,
             members: settings.group_orders,
             weight: settings.group_lines,
+            lanes: settings.lanes,
             patience: db::PATIENCE,
         };
         let orders = Grouper::spawn(

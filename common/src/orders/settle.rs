@@ -293,6 +293,7 @@ impl Changes {
         self.events.push(told.event());
     }
 
+    /// All in one statement. The states are guards and never how a row is found: see [`db::pool_by_key`].
     async fn write(&self, connection: &mut PgConnection) -> Result<TransactionId, sqlx::Error> {
         sqlx::query_scalar(
             "WITH changed_jobs AS (
@@ -302,11 +303,11 @@ impl Changes {
                                            ELSE j.run_at END
                  FROM unnest($1::uuid[], $2::text[], $3::float8[], $4::integer[], $5::integer[], $6::text[])
                       AS t (id, state, delay, attempts, retries, error)
-                 WHERE j.id = t.id AND j.state = 'running'
+                 WHERE j.id = t.id AND j.state IS NOT DISTINCT FROM 'running'
              ), changed_orders AS (
                  UPDATE orders o SET status = t.status, updated_at = now()
                  FROM unnest($7::uuid[], $8::text[]) AS t (id, status)
-                 WHERE o.id = t.id AND o.status = 'PROCESSING'
+                 WHERE o.id = t.id AND o.status IS NOT DISTINCT FROM 'PROCESSING'
              ), changed_payments AS (
                  UPDATE payments p
                  SET status = t.status, charge_no = t.charge_no, updated_at = now(), last_error = t.error,
@@ -314,7 +315,7 @@ impl Changes {
                      reference = coalesce(t.reference, p.reference)
                  FROM unnest($9::uuid[], $10::text[], $11::integer[], $12::boolean[], $13::text[], $14::text[])
                       AS t (id, status, charge_no, close, reference, error)
-                 WHERE p.id = t.id AND p.status = 'PENDING'
+                 WHERE p.id = t.id AND p.status IS NOT DISTINCT FROM 'PENDING'
              ), new_attempts AS (
                  INSERT INTO payment_attempts (payment_id, claim, charge_key, outcome, code)
                  SELECT * FROM unnest($15::uuid[], $16::integer[], $17::text[], $18::text[], $19::text[])

@@ -53,7 +53,7 @@ pub(super) fn settling(
     backoff: Backoff,
     concurrency: usize,
 ) -> Settling<Settlement> {
-    let limits = group::Limits { queue: concurrency.max(1), members: 1, weight: 1, patience: db::PATIENCE };
+    let limits = group::Limits { queue: concurrency.max(1), members: 1, weight: 1, lanes: 1, patience: db::PATIENCE };
     Grouper::spawn(
         limits,
         |_| 1,
