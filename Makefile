@@ -4,7 +4,7 @@ SHELL := /bin/sh
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SHOPCTL := $(TARGET)/debug/shopctl
 
-.PHONY: up test check build clients openapi postman alerts contract fuzz chaos chaos-proof chaos-programs otel-programs model coverage bench-live bench-lists bench-reads snapshots
+.PHONY: up test check build clients openapi postman alerts contract fuzz chaos chaos-proof chaos-programs otel-programs model coverage bench bench-programs bench-reads bench-orders bench-work bench-login bench-footprint bench-growth bench-live bench-lists snapshots
 
 ## Run the whole shop on port 3000, in the foreground. Missing servers are installed.
 up: build
@@ -62,10 +62,41 @@ bench-live: build
 	npm ci --prefix bench/live/rival
 	$(SHOPCTL) services run --yes -- $(TARGET)/release/live --programs $(TARGET)/release $(LIVE)
 
-## Pages of the catalogue beside servers that only send the same bytes: some two minutes, on a machine that has nothing else to do.
-bench-reads: build
-	cargo build --release --locked -p shop-api -p reads
-	$(SHOPCTL) services run --yes -- $(TARGET)/release/reads measure --programs $(TARGET)/release $(READS)
+## All that docs/performance.md is about, on a machine that has nothing else to do: some two hours. Tables on stdout, reports as JSON in
+## the folder `bench` beside the programs. Each target also goes alone; BENCH are the options of all: `make bench-orders BENCH='--runs 1 --only hot'`.
+bench: bench-reads bench-orders bench-work bench-login bench-footprint bench-growth
+
+## Pages of the catalogue beside servers that only send the same bytes.
+bench-reads: bench-programs
+	$(call measure,reads,reads measure)
+
+## Orders placed over HTTP beside pgbench doing the least that an order takes.
+bench-orders: bench-programs
+	$(call measure,orders,bench-orders)
+
+## Jobs beside pgbench, BullMQ and Redis' own tools; how late they begin; several workers and apis.
+bench-work: bench-programs
+	npm ci --prefix bench/work/rival
+	$(call measure,work,bench-work)
+
+## Logins beside the hash alone, and what they do to others.
+bench-login: bench-programs
+	$(call measure,login,login rate)
+
+## Memory, start, a command, an import beside COPY.
+bench-footprint: bench-programs
+	$(call measure,footprint,bench-footprint)
+
+## How costs grow with products, orders, waiting jobs and sockets; draws the charts of docs/performance.md anew.
+bench-growth: bench-programs
+	$(call measure,growth,bench-growth)
+
+measure = mkdir -p $(TARGET)/bench && $(TARGET)/release/shopctl services run --yes -- \
+	$(TARGET)/release/$(2) --programs $(TARGET)/release --json $(TARGET)/bench/$(1).json $(BENCH)
+
+bench-programs:
+	cargo build --release --locked -p shop-api -p shop-worker -p shopctl -p reads -p login \
+		-p bench-orders -p bench-work -p bench-footprint -p bench-growth
 
 ## Pages of a shop with millions of rows beside those of a small one: some ten minutes, most of them to fill it.
 bench-lists: build

@@ -2,15 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde_json::json;
-use shop_common::id::{SessionId, UserId};
-use shop_common::users::signing_keys;
-use sqlx::PgPool;
+use shop_bench_kit::signer::Signer;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -19,10 +15,6 @@ use crate::books::Customer;
 use crate::client::{self, Heard};
 use crate::wire::Wire;
 
-/// What both servers check tokens with.
-pub(crate) const SECRET: &str = "0f9d2c7be8a1456394d7c0ab12ef5678";
-/// How long a token lives: longer than any run.
-pub(crate) const TOKEN_SECONDS: u64 = 6 * 3600;
 /// How exactly the end of a feed is noticed.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -73,43 +65,5 @@ impl Audience {
             heard.push(listener.await.context("a socket's task failed")?);
         }
         Ok(heard)
-    }
-}
-
-/// What signs the customers' tokens.
-pub(crate) struct Signer {
-    header: Header,
-    key: EncodingKey,
-}
-
-impl Signer {
-    /// As the apis of the shop with that database sign.
-    pub(crate) async fn of_shop(pool: &PgPool) -> anyhow::Result<Self> {
-        let live = signing_keys::live(pool, Duration::from_secs(TOKEN_SECONDS)).await?;
-        let kid = &live.last().context("the shop has no key")?.kid;
-        let header = Header { kid: Some(kid.as_str().to_owned()), ..Header::new(Algorithm::HS256) };
-        Ok(Self { header, key: EncodingKey::from_secret(&signing_keys::derive(&SECRET.into(), kid)) })
-    }
-
-    /// As the rival checks.
-    pub(crate) fn of_rival() -> Self {
-        Self { header: Header::new(Algorithm::HS256), key: EncodingKey::from_secret(SECRET.as_bytes()) }
-    }
-
-    /// A token as the shop issues them.
-    fn token(&self, user: UserId) -> anyhow::Result<String> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        let claims = json!({
-            "sub": user,
-            "email": format!("{user}@live.example"),
-            "role": "CLIENT",
-            "sid": SessionId::new(),
-            "gen": 0,
-            "iat": now,
-            "exp": now + TOKEN_SECONDS,
-            "iss": "shop",
-            "aud": "shop",
-        });
-        jsonwebtoken::encode(&self.header, &claims, &self.key).context("signing a token")
     }
 }

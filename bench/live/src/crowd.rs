@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::args::Args;
-use crate::audience::{Audience, Signer};
+use shop_bench_kit::signer::Signer;
+
+use crate::audience::Audience;
 use crate::books::Books;
 use crate::deliveries::percentile;
 use crate::server;

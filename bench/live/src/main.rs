@@ -13,7 +13,6 @@ mod report;
 mod server;
 mod summary;
 mod target;
-mod usage;
 mod wire;
 
 use std::io::Write;

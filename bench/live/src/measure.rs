@@ -11,14 +11,16 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::args::Args;
-use crate::audience::{Audience, Signer};
+use shop_bench_kit::signer::Signer;
+
+use crate::audience::Audience;
 use crate::books::Books;
 use crate::deliveries::Deliveries;
 use crate::feed::{Feed, Way};
 use crate::server;
 use crate::summary::Sample;
 use crate::target::Target;
-use crate::usage::Meter;
+use shop_bench_kit::meter::Meter;
 
 /// Before the memory without sockets is read.
 const SETTLING: Duration = Duration::from_secs(1);
@@ -89,7 +91,7 @@ async fn on_server(
     let memory_before = process::memory(server.pid)?;
     let signer = match target {
         Target::ShopWs | Target::ShopSocketIo => Signer::of_shop(&books.pool).await?,
-        Target::Rival => Signer::of_rival(),
+        Target::Rival => Signer::plain(),
     };
     let begun = Instant::now();
     let audience = Audience::gather(target.wire(), server.port, &books.customers, &signer, AT_ONCE).await?;

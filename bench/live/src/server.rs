@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use shop_bench_kit::server::Server;
+use shop_bench_kit::signer::{SECRET, TOKEN_SECONDS};
 use tokio::process::Command;
 
 use crate::args::Args;
-use crate::audience::{SECRET, TOKEN_SECONDS};
 
 /// The folder of the rival.
 pub(crate) const RIVAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rival");

@@ -17,11 +17,11 @@ use crate::shop::Shop;
 use crate::{millis, percentile};
 
 /// Products are asked for so often.
-const EVERY: Duration = Duration::from_millis(5);
+pub(crate) const EVERY: Duration = Duration::from_millis(5);
 /// So many requests for products before the guesses, and at least so many during them.
 const LOOKS: usize = 2000;
 /// How many times its value without guesses the p99 may be.
-const LIMIT: f64 = 3.0;
+pub(crate) const LIMIT: f64 = 3.0;
 
 /// How far the guesses are.
 #[derive(Default)]
@@ -61,7 +61,7 @@ pub(crate) async fn run(shop: &Shop, guesses: usize, clients: usize) -> anyhow::
 }
 
 /// Asks for products at an even rate, until it is enough. A late answer does not make the next request late.
-async fn look(shop: Shop, enough: Box<dyn Fn(usize) -> bool + Send>) -> anyhow::Result<Vec<Duration>> {
+pub(crate) async fn look(shop: Shop, enough: Box<dyn Fn(usize) -> bool + Send>) -> anyhow::Result<Vec<Duration>> {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut looks = Vec::new();

@@ -1,6 +1,8 @@
-//! `login` measures what guessing passwords gives away, and whom it holds up.
+//! `login` measures what guessing passwords gives away, whom it holds up, and how many log in a second.
 
 mod crowd;
+mod hash;
+mod rate;
 mod shop;
 mod tell;
 
@@ -8,12 +10,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use shop_bench_kit::options::Options;
 
 use crate::shop::Shop;
 
-/// Measure failed logins
+/// Measure logins
 ///
-/// The shop must run with SHOP_RATE_LIMITS=off. Leaves with 0 if the goal is reached, and with 1 if it is not.
+/// For `tell` and `crowd`, the shop must run with SHOP_RATE_LIMITS=off; they leave with 0 if the goal is reached, and
+/// with 1 if it is not. `rate` starts a shop of its own.
 #[derive(Parser, Debug)]
 #[command(version, max_term_width = 100)]
 struct Args {
@@ -43,15 +47,26 @@ enum Bench {
         #[arg(long, default_value = "64", value_name = "N")]
         clients: usize,
     },
+    /// How many log in a second, beside the hash alone, and whether they hold up those who look at products
+    Rate(Options),
+    /// Check a password again and again, and say how often a second: the rival, which `rate` starts
+    #[command(hide = true)]
+    Hash {
+        /// Threads that do so
+        threads: usize,
+        /// For how long
+        seconds: u64,
+    },
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
-    let shop = Shop::new(args.shop)?;
     let reached = match args.bench {
-        Bench::Tell { tries } => tell::run(&shop, tries).await?,
-        Bench::Crowd { guesses, clients } => crowd::run(&shop, guesses, clients).await?,
+        Bench::Tell { tries } => tell::run(&Shop::new(args.shop)?, tries).await?,
+        Bench::Crowd { guesses, clients } => crowd::run(&Shop::new(args.shop)?, guesses, clients).await?,
+        Bench::Rate(options) => rate::run(&options).await.map(|()| true)?,
+        Bench::Hash { threads, seconds } => hash::run(threads, Duration::from_secs(seconds)).map(|()| true)?,
     };
     Ok(if reached { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

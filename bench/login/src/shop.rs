@@ -1,4 +1,4 @@
-//! The shop as the two benches see it.
+//! The shop as its clients see it.
 
 use std::time::{Duration, Instant};
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
+use shop_bench_kit::options::Options;
 
 /// Measure pages of the catalogue beside servers that only send the same bytes
 #[derive(Parser, Debug)]
@@ -35,29 +36,8 @@ pub(crate) struct MeasureArgs {
     #[arg(long, default_value = "32", value_name = "N")]
     pub(crate) connections: NonZeroUsize,
 
-    /// How long each page is asked for
-    #[arg(long, default_value = "5", value_name = "SECONDS")]
-    pub(crate) seconds: NonZeroUsize,
-
-    /// How often all is measured again; medians are shown
-    #[arg(long, default_value = "3", value_name = "N")]
-    pub(crate) runs: NonZeroUsize,
-
-    /// Write everything to this file, as JSON
-    #[arg(long, value_name = "FILE.json")]
-    pub(crate) json: Option<PathBuf>,
-
-    /// The folder with the `shop-api` to measure, built with --release
-    #[arg(long, value_name = "DIR")]
-    pub(crate) programs: PathBuf,
-
-    /// A PostgreSQL on which databases may be made (`shopctl services run` sets it)
-    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
-    pub(crate) database_url: String,
-
-    /// A Redis (`shopctl services run` sets it)
-    #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
-    pub(crate) redis_url: String,
+    #[command(flatten)]
+    pub(crate) options: Options,
 }
 
 /// A server that sends the same answer to everybody.

@@ -14,10 +14,10 @@ use rocket::fairing::AdHoc;
 use rocket::http::{Header, Status};
 use rocket::response::{self, Responder};
 use rocket::{Request, Response, State, get, routes};
+use shop_bench_kit::exchange::Answer;
 use tokio::net::TcpListener;
 
 use crate::args::Rival;
-use crate::exchange::Answer;
 
 /// Serves until it is killed.
 pub(crate) async fn serve(rival: Rival, exchange: &Path) -> anyhow::Result<()> {

@@ -2,16 +2,10 @@
 
 mod args;
 mod constant;
-mod exchange;
-mod load;
 mod measure;
-mod report;
-mod shop;
 
-use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Parser;
 
 use crate::args::{Args, Command};
@@ -23,12 +17,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Args::parse().command {
-        Command::Measure(args) => measure::measure(&args).await.and_then(|report| {
-            if let Some(path) = &args.json {
-                report.write(path).with_context(|| format!("writing {}", path.display()))?;
-            }
-            std::io::stdout().lock().write_all(report.text().as_bytes()).context("writing the table")
-        }),
+        Command::Measure(args) => measure::measure(&args).await,
         Command::Serve { rival, exchange } => constant::serve(rival, &exchange).await,
     };
     match done {

@@ -18,7 +18,9 @@ mod summary;
 mod verify;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -29,6 +31,31 @@ use crate::plan::Plan;
 
 #[cfg(any(test, fuzzing))]
 pub use crate::export::fuzzing;
+
+/// The carts of an export, for other benchmarks.
+#[derive(Debug)]
+pub struct RealCarts {
+    /// How many products there are.
+    pub products: usize,
+    /// What is in each cart: the product's number and how many pieces of it, each product once.
+    pub carts: Vec<Vec<(usize, u32)>>,
+}
+
+/// Reads the carts of exports.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn carts(files: &[PathBuf]) -> anyhow::Result<RealCarts> {
+    let plan = Plan::of(export::read_files(files)?, usize::MAX);
+    let lines = |cart: &plan::Cart| {
+        let mut lines = BTreeMap::new();
+        for item in &cart.items {
+            *lines.entry(item.product).or_insert(0_u32) += item.quantity;
+        }
+        lines.into_iter().collect()
+    };
+    Ok(RealCarts { products: plan.products.len(), carts: plan.carts().map(|(_, cart)| lines(cart)).collect() })
+}
 
 /// Does what the command line says, and gives how the program exits.
 pub async fn main() -> ExitCode {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use shop_bench_kit::process::{cpu, family, stat};
 use shop_common::redis::Connection;
 use sqlx::PgPool;
 
+use crate::process::{cpu, family, stat};
+
 /// Reads the processor time of the server, of PostgreSQL and of Redis.
-pub(crate) struct Meter {
+pub struct Meter {
     server: u32,
     postmaster: Option<u32>,
     redis: Connection,
@@ -16,23 +17,31 @@ pub(crate) struct Meter {
 
 /// Processor time so far, or between two readings.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Spent {
-    pub(crate) server: Duration,
+pub struct Spent {
+    /// The server.
+    pub server: Duration,
     /// All its processes; not known if it does not run here.
-    pub(crate) postgres: Option<Duration>,
-    pub(crate) redis: Duration,
+    pub postgres: Option<Duration>,
+    /// Redis.
+    pub redis: Duration,
 }
 
 impl Meter {
     /// A meter of that server, and of the other two behind these connections.
-    pub(crate) async fn new(server: u32, pool: &PgPool, redis: Connection) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be asked.
+    pub async fn new(server: u32, pool: &PgPool, redis: Connection) -> anyhow::Result<Self> {
         let backend: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(pool).await?;
         let backend = stat(u32::try_from(backend)?).filter(|stat| stat.name.starts_with("postgres"));
         Ok(Self { server, postmaster: backend.map(|stat| stat.parent), redis })
     }
 
     /// All three now.
-    pub(crate) async fn read(&mut self) -> anyhow::Result<Spent> {
+    ///
+    /// # Errors
+    /// When the server has ended, or Redis cannot be asked.
+    pub async fn read(&mut self) -> anyhow::Result<Spent> {
         let postgres = self.postmaster.and_then(family);
         let info: String = redis::cmd("INFO").arg("cpu").query_async(&mut self.redis).await?;
         let seconds = |name: &str| {
@@ -46,7 +55,7 @@ impl Meter {
 
 impl Spent {
     /// What was spent since an earlier reading.
-    pub(crate) fn since(self, earlier: Self) -> Self {
+    pub fn since(self, earlier: Self) -> Self {
         let postgres = self.postgres.zip(earlier.postgres).map(|(now, then)| now.saturating_sub(then));
         Self {
             server: self.server.saturating_sub(earlier.server),

@@ -1,4 +1,4 @@
-//! A request, and the answer that the api has given to it: what the rivals are to send.
+//! Requests and answers of HTTP/1.1, as bytes.
 
 use std::collections::BTreeMap;
 
@@ -7,27 +7,46 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// An answer, as the rivals send it again.
+/// An answer, without what every server writes by itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: BTreeMap<String, String>,
-    pub(crate) body: String,
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its headers, with names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// Its body.
+    pub body: String,
 }
 
 /// A request of HTTP/1.1, byte for byte.
 #[derive(Debug, Clone)]
-pub(crate) struct Request(pub(crate) Vec<u8>);
+pub struct Request(pub Vec<u8>);
 
 impl Request {
-    pub(crate) fn get(path: &str, tag: Option<&str>) -> Self {
+    /// Asks for a page; with the tag that is known, if any.
+    pub fn get(path: &str, tag: Option<&str>) -> Self {
         let condition = tag.map(|tag| format!("If-None-Match: {tag}\r\n")).unwrap_or_default();
         Self(format!("GET {path} HTTP/1.1\r\nHost: shop\r\nAccept: application/json\r\n{condition}\r\n").into_bytes())
+    }
+
+    /// Sends JSON, with these headers besides, each with its end of line.
+    pub fn post(path: &str, headers: &str, json: &str) -> Self {
+        let length = json.len();
+        Self(
+            format!(
+                "POST {path} HTTP/1.1\r\nHost: shop\r\nAccept: application/json\r\n\
+                 Content-Type: application/json\r\nContent-Length: {length}\r\n{headers}\r\n{json}"
+            )
+            .into_bytes(),
+        )
     }
 }
 
 /// The length of the answer at the head of these bytes, with its head; nothing when the head is not whole.
-pub(crate) fn length(bytes: &[u8]) -> anyhow::Result<Option<usize>> {
+///
+/// # Errors
+/// When the answer does not say how long it is.
+pub fn length(bytes: &[u8]) -> anyhow::Result<Option<usize>> {
     let Some(head) = bytes.windows(4).position(|end| end == b"\r\n\r\n") else { return Ok(None) };
     let text = std::str::from_utf8(&bytes[..head]).context("a head that is no text")?;
     if text.split(' ').nth(1) == Some("304") {
@@ -41,7 +60,10 @@ pub(crate) fn length(bytes: &[u8]) -> anyhow::Result<Option<usize>> {
 }
 
 /// Asks once, and reads the answer to its end.
-pub(crate) async fn ask(port: u16, request: &Request) -> anyhow::Result<Answer> {
+///
+/// # Errors
+/// When there is no answer, or none that can be read.
+pub async fn ask(port: u16, request: &Request) -> anyhow::Result<Answer> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.write_all(&request.0).await?;
     let mut bytes = Vec::new();
