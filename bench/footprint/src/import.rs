@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use shop_bench_kit::process;
 use shop_bench_kit::report::Report;
 use shop_bench_kit::shop::Shop;
 use shop_common::id::ProductId;
@@ -15,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::Args;
 use crate::measure::SHOPCTL;
-use crate::memory::{AT_MOST, mib, peak};
+use crate::memory::{AT_MOST, mib};
 
 /// How fast it is.
 pub(crate) const RATE: &str = "rows/s";
@@ -69,7 +70,7 @@ async fn import(args: &Args, shop: &Shop, catalogue: &Path) -> anyhow::Result<(D
         match timeout(LOOK, child.wait()).await {
             Ok(status) => break status?,
             // Where it has just ended there is nothing to see.
-            Err(_) => most = most.max(peak(pid).unwrap_or_default()),
+            Err(_) => most = most.max(process::peak(pid).unwrap_or_default()),
         }
     };
     let took = begun.elapsed();

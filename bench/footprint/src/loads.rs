@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use shop_bench_kit::exchange::Request;
 use shop_bench_kit::load::{self, Loaded};
-use shop_bench_kit::shop::{LIMITS, Shop};
+use shop_bench_kit::shop::{HIGH, Shop};
 use shop_common::id::{ProductId, UserId};
 use shop_common::users::password::{StrongPassword, hash};
 
@@ -50,10 +50,9 @@ impl Load {
 
     /// The api's limits: nobody is refused.
     pub(crate) fn limits(self) -> String {
-        const HIGH: &str = "{per_minute=600000000,burst=600000000}";
         match self {
             Self::Logins => format!("{{login={HIGH},login_account={HIGH},login_strangers={HIGH}}}"),
-            Self::Reads | Self::Orders { .. } => LIMITS.to_owned(),
+            Self::Reads | Self::Orders { .. } => format!("{{reads={HIGH},writes={HIGH}}}"),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::Parser;
-use shop_bench_kit::options::Options;
+use shop_bench_kit::options::{Options, exit};
 
 /// Measure starts, memory and the import of a catalogue. Linux only
 #[derive(Parser, Debug)]
@@ -27,13 +27,7 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match measure::measure(&Args::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit(measure::measure(&Args::parse()).await)
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! The memory that programs have, when nothing happens and under load.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use shop_bench_kit::exchange::{Request, ask};
 use shop_bench_kit::options::Options;
 use shop_bench_kit::process;
@@ -50,7 +49,7 @@ pub(crate) async fn under(options: &Options, load: Load, shop: &Shop, report: &m
     let loaded = crowd.ask(api.port, load, Duration::from_secs(options.seconds.get() as u64)).await?;
     report.add(load.name(), API, "answers/s", loaded.per_second());
     sleep(PAUSE).await;
-    report.add(load.name(), API, AT_MOST, mib(peak(api.pid)?));
+    report.add(load.name(), API, AT_MOST, mib(process::peak(api.pid)?));
     report.add(load.name(), API, AFTER, mib(process::memory(api.pid)?));
     api.stop().await?;
     shop.verify(Ledger::Elsewhere).await
@@ -73,7 +72,7 @@ pub(crate) async fn backlog(work: &str, shop: &Shop, report: &mut Report) -> any
     }
     report.add(work, WORKER, "jobs/s", before as f64 / begun.elapsed().as_secs_f64());
     sleep(PAUSE).await;
-    report.add(work, WORKER, AT_MOST, mib(peak(worker.pid)?));
+    report.add(work, WORKER, AT_MOST, mib(process::peak(worker.pid)?));
     report.add(work, WORKER, AFTER, mib(process::memory(worker.pid)?));
     worker.stop().await?;
     shop.verify(Ledger::Here).await
@@ -83,13 +82,6 @@ pub(crate) async fn backlog(work: &str, shop: &Shop, report: &mut Report) -> any
 async fn jobs(shop: &Shop) -> anyhow::Result<i64> {
     let left = "SELECT count(*) FROM jobs WHERE state IN ('scheduled', 'running')";
     Ok(sqlx::query_scalar(left).fetch_one(&shop.pool).await?)
-}
-
-/// The most that a process had resident so far, in KiB.
-pub(crate) fn peak(pid: u32) -> anyhow::Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("the program has ended")?;
-    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-    most.trim().trim_end_matches(" kB").parse().context("VmHWM is no number")
 }
 
 /// Of KiB.

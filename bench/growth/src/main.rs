@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use shop_bench_kit::options::Options;
+use shop_bench_kit::options::{Options, exit};
 
 const CHARTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/performance");
 
@@ -56,13 +56,7 @@ async fn main() -> ExitCode {
         None => measure::measure(&args).await,
         Some(Command::Goals { reports }) => goals::draw(&args.charts, reports),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit(done)
 }
 
 #[cfg(test)]

@@ -4,8 +4,6 @@ use std::{fs, thread};
 
 use anyhow::Context;
 use serde::Serialize;
-use shop_common::config;
-use shop_common::redis::Redis;
 use sqlx::{Connection, PgConnection};
 
 use crate::options::Options;
@@ -46,9 +44,7 @@ impl Machine {
         .fetch_one(&mut postgres)
         .await?;
         postgres.close().await?;
-        let settings =
-            config::Redis { url: options.redis_url.as_str().into(), prefix: String::new(), timeout_ms: 5000 };
-        let redis = Redis::connect(&settings)?;
+        let redis = options.redis("")?;
         let info = redis.info("server").await.context("reaching Redis")?;
         let setting = async |name| anyhow::Ok(redis.setting(name).await?.unwrap_or_default());
         let (appendonly, appendfsync) = (setting("appendonly").await?, setting("appendfsync").await?);

@@ -1,9 +1,23 @@
-//! What all benchmarks are told on the command line.
+//! What all benchmarks are told on the command line, and how they leave.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::Args;
+use shop_common::config;
+use shop_common::redis::Redis;
+
+/// Says what went wrong, if anything did, and how the program leaves.
+pub fn exit(done: anyhow::Result<()>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// The options that all of them have.
 #[derive(Args, Debug, Clone)]
@@ -41,6 +55,15 @@ impl Options {
     /// Whether a work of that name is to be measured.
     pub fn wants(&self, work: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|part| work.contains(part.as_str()))
+    }
+
+    /// The Redis, under that prefix.
+    ///
+    /// # Errors
+    /// When its URL cannot be read.
+    pub fn redis(&self, prefix: &str) -> anyhow::Result<Redis> {
+        let url = self.redis_url.as_str().into();
+        Ok(Redis::connect(&config::Redis { url, prefix: prefix.to_owned(), timeout_ms: 5000 })?)
     }
 
     /// One of the shop's programs.

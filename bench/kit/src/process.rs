@@ -24,9 +24,22 @@ pub struct Stat {
 /// # Errors
 /// When the process has ended.
 pub fn memory(pid: u32) -> anyhow::Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("the server has ended")?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    resident.trim().trim_end_matches(" kB").parse::<f64>().context("VmRSS is no number")
+    status(pid, "VmRSS:")
+}
+
+/// The most that a process had resident so far, in KiB.
+///
+/// # Errors
+/// When the process has ended.
+pub fn peak(pid: u32) -> anyhow::Result<f64> {
+    status(pid, "VmHWM:")
+}
+
+/// A size in `/proc/PID/status`, in KiB.
+fn status(pid: u32, name: &str) -> anyhow::Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("the program has ended")?;
+    let size = status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
+    size.trim().trim_end_matches(" kB").parse().with_context(|| format!("{name} is no number"))
 }
 
 /// Processor time of a process so far.

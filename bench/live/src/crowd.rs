@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use reqwest::Client;
 use serde::Serialize;
+use shop_bench_kit::signer::Signer;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::args::Args;
-use shop_bench_kit::signer::Signer;
-
 use crate::audience::Audience;
 use crate::books::Books;
 use crate::deliveries::percentile;

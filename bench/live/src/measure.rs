@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use shop_bench_kit::meter::Meter;
 use shop_bench_kit::process;
 use shop_bench_kit::server::Server;
+use shop_bench_kit::signer::Signer;
 use shop_common::config;
 use shop_common::events::Announcer;
 use shop_common::redis::Redis;
@@ -11,8 +13,6 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::args::Args;
-use shop_bench_kit::signer::Signer;
-
 use crate::audience::Audience;
 use crate::books::Books;
 use crate::deliveries::Deliveries;
@@ -20,7 +20,6 @@ use crate::feed::{Feed, Way};
 use crate::server;
 use crate::summary::Sample;
 use crate::target::Target;
-use shop_bench_kit::meter::Meter;
 
 /// Before the memory without sockets is read.
 const SETTLING: Duration = Duration::from_secs(1);

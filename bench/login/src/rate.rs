@@ -12,7 +12,7 @@ use shop_bench_kit::exchange::Request;
 use shop_bench_kit::load::{self, Latencies, Loaded};
 use shop_bench_kit::options::Options;
 use shop_bench_kit::report::{Hope, Report};
-use shop_bench_kit::shop::Shop;
+use shop_bench_kit::shop::{HIGH, Shop};
 use shop_common::id::UserId;
 use shop_common::verify::Ledger;
 
@@ -36,8 +36,6 @@ const CONNECTIONS: usize = 8;
 const CUSTOMERS: usize = 50;
 /// How long the shop is asked before it counts.
 const WARM: Duration = Duration::from_secs(1);
-/// A limit that nobody reaches.
-const HIGH: &str = "{per_minute=600000000,burst=600000000}";
 
 /// Measures, and prints the report.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {

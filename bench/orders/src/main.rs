@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use shop_bench_kit::options::Options;
+use shop_bench_kit::options::{Options, exit};
 
 /// Measure how fast orders are placed over HTTP, beside pgbench doing the least that an order takes
 #[derive(Parser, Debug)]
@@ -28,13 +28,7 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match measure::measure(&Args::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit(measure::measure(&Args::parse()).await)
 }
 
 #[cfg(test)]

@@ -11,9 +11,7 @@ use shop_bench_kit::meter::Meter;
 use shop_bench_kit::pgbench;
 use shop_bench_kit::report::Report;
 use shop_bench_kit::shop::Shop;
-use shop_common::config;
 use shop_common::id::ProductId;
-use shop_common::redis::Redis;
 use shop_common::verify::Ledger;
 
 use crate::works::{CUSTOMERS, Carts, PRODUCTS, WORKS, Work, draw, product};
@@ -101,9 +99,7 @@ async fn placed_by_shop(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let api = shop.api(&[]).await?;
-    let settings =
-        config::Redis { url: args.options.redis_url.as_str().into(), prefix: String::new(), timeout_ms: 5000 };
-    let mut meter = Meter::new(api.pid, &shop.pool, Redis::connect(&settings)?.connection()).await?;
+    let mut meter = Meter::new(api.pid, &shop.pool, args.options.redis("")?.connection()).await?;
     let (tokens, bodies, keyed) = (Arc::new(tokens), Arc::new(bodies), work.keyed);
     let run = async |run: &'static str, time| -> anyhow::Result<Loaded> {
         let (tokens, bodies) = (Arc::clone(&tokens), Arc::clone(&bodies));

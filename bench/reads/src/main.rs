@@ -7,6 +7,7 @@ mod measure;
 use std::process::ExitCode;
 
 use clap::Parser;
+use shop_bench_kit::options::exit;
 
 use crate::args::{Args, Command};
 
@@ -20,11 +21,5 @@ async fn main() -> ExitCode {
         Command::Measure(args) => measure::measure(&args).await,
         Command::Serve { rival, exchange } => constant::serve(rival, &exchange).await,
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit(done)
 }

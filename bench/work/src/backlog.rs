@@ -16,7 +16,7 @@ use shop_common::jobs::workers::{self, Pulse};
 use shop_common::orders::claim::claim;
 use shop_common::redis::Redis;
 
-use crate::fill::{self, Books, write_jobs};
+use crate::fill::{Books, write_jobs};
 use crate::measure::{SHOP, ms, us};
 use crate::queue::{CLAIM, LEASE, drain, due_now};
 
@@ -39,7 +39,7 @@ const LATER: Duration = Duration::from_secs(24 * 3600);
 pub(crate) async fn measure(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     report.set("jobs that wait", format!("{} and {} in Redis, {} and {} in PostgreSQL", FEW.1, MANY.1, FEW.2, MANY.2));
     let shop = Shop::open(options).await?;
-    let redis = fill::redis(options, shop.prefix())?;
+    let redis = options.redis(shop.prefix())?;
     let measured = in_shop(&shop, &redis, report).await;
     redis::cmd("UNLINK").arg(redis.key("sched")).exec_async(&mut redis.connection()).await?;
     shop.close().await?;

@@ -51,7 +51,7 @@ impl Team {
             servers.push(Server::start(command, "shop-worker claims").await?);
         }
         let first = servers.first().context("no worker")?.pid;
-        let redis = fill::redis(options, "")?;
+        let redis = options.redis("")?;
         let meter = Meter::new(first, &shop.pool, redis.connection()).await?;
         Ok(Self { servers, meter })
     }
@@ -97,7 +97,7 @@ pub(crate) async fn drain(
     workers: usize,
     jobs: usize,
 ) -> anyhow::Result<Drained> {
-    let queue = Queue::new(fill::redis(options, shop.prefix())?);
+    let queue = Queue::new(options.redis(shop.prefix())?);
     let placed = books.place(shop, jobs).await?;
     shop.run("CHECKPOINT").await?;
     let mut team = Team::start(options, shop, workers).await?;

@@ -3,14 +3,11 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use shop_bench_kit::options::Options;
 use shop_bench_kit::shop::Shop;
-use shop_common::config;
 use shop_common::events::{self, EventKind, NewEvent};
 use shop_common::id::{JobId, OrderId, PaymentId, ProductId, UserId};
 use shop_common::jobs::ChargePayment;
 use shop_common::jobs::queue::Queue;
-use shop_common::redis::Redis;
 use shop_common::time::Timestamp;
 
 const CUSTOMERS: usize = 1000;
@@ -110,12 +107,6 @@ pub(crate) async fn schedule(shop: &Shop, queue: &Queue, placed: &Placed, due: &
     }
     anyhow::ensure!(due.iter().min().is_none_or(|first| Utc::now() < *first), "writing the jobs has taken too long");
     Ok(())
-}
-
-/// The Redis of a shop.
-pub(crate) fn redis(options: &Options, prefix: &str) -> anyhow::Result<Redis> {
-    let url = options.redis_url.as_str().into();
-    Ok(Redis::connect(&config::Redis { url, prefix: prefix.to_owned(), timeout_ms: 5000 })?)
 }
 
 const PLACED: &str = "

@@ -60,7 +60,7 @@ async fn spread(
     count: usize,
     time: Duration,
 ) -> anyhow::Result<Latencies> {
-    let queue = Queue::new(fill::redis(options, shop.prefix())?);
+    let queue = Queue::new(options.redis(shop.prefix())?);
     let placed = books.place(shop, count).await?;
     shop.run("CHECKPOINT").await?;
     let team = Team::start(options, shop, 1).await?;

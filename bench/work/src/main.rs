@@ -16,7 +16,7 @@ mod worker;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use shop_bench_kit::options::Options;
+use shop_bench_kit::options::{Options, exit};
 
 /// Measure how fast jobs are done, beside pgbench, BullMQ and Redis' own tools doing the same or less
 ///
@@ -45,13 +45,7 @@ async fn main() -> ExitCode {
         Some(Command::ServeWorker) => instant::serve().await,
         None => measure::measure(&args.options).await,
     };
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit(ended)
 }
 
 #[cfg(test)]

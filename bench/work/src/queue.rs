@@ -10,7 +10,6 @@ use shop_common::id::{BootId, JobId};
 use shop_common::jobs::queue::Queue;
 use tokio::task::JoinSet;
 
-use crate::fill;
 use crate::measure::{self, RATE, REDIS, SHOP};
 use crate::raw;
 
@@ -31,7 +30,7 @@ pub(crate) async fn measure(options: &Options, report: &mut Report) -> anyhow::R
 }
 
 async fn in_shop(options: &Options, shop: &Shop, report: &mut Report) -> anyhow::Result<()> {
-    let redis = fill::redis(options, shop.prefix())?;
+    let redis = options.redis(shop.prefix())?;
     let queue = Queue::new(redis.clone());
     let mut meter = Meter::new(std::process::id(), &shop.pool, redis.connection()).await?;
     let jobs = 50_000 * options.seconds.get();

@@ -15,7 +15,7 @@ use shop_common::verify::Ledger;
 use tokio::task::JoinSet;
 
 use crate::drain::drain;
-use crate::fill::{self, Books};
+use crate::fill::Books;
 use crate::measure::{BUSY, jobs, us};
 
 pub(crate) const NAME: &str = "scaling";
@@ -78,7 +78,7 @@ async fn with_apis(
 
     shop.run("CHECKPOINT").await?;
     place(&ports, WARM, &asked).await?;
-    let redis = fill::redis(options, "")?;
+    let redis = options.redis("")?;
     let mut meter = Meter::new(std::process::id(), &shop.pool, redis.connection()).await?;
     let (before, own) = (meter.read().await?, cpu()?);
     let (orders, rate) = place(&ports, Duration::from_secs(options.seconds.get() as u64), &asked).await?;

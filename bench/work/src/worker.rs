@@ -7,7 +7,7 @@ use shop_bench_kit::shop::Shop;
 use shop_common::verify::Ledger;
 
 use crate::drain::{completed, drain};
-use crate::fill::{self, Books};
+use crate::fill::Books;
 use crate::measure::{self, PGBENCH, RATE, SHOP, jobs};
 use crate::{bull, pgbench};
 
@@ -28,7 +28,7 @@ async fn beside_pgbench(options: &Options, shop: &Shop, report: &mut Report) -> 
     let drained = drain(options, shop, &books, 1, jobs(options)).await?;
     drained.note(report, NAME, SHOP);
 
-    let redis = fill::redis(options, "")?;
+    let redis = options.redis("")?;
     let mut meter = Meter::new(std::process::id(), &shop.pool, redis.connection()).await?;
     let mut best: Option<(f64, f64)> = None;
     for clients in [1, 2] {
