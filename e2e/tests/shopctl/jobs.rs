@@ -150,7 +150,7 @@ async fn numbers_history_and_the_live_view_tell_of_the_same_jobs(pool: PgPool) {
     let none = json(&jobs(&environment, &["stats"]));
     assert_eq!((&none["jobs"], &none["due"]["lateness"]), (&value!([]), &Value::Null));
     let mug = shop.product("1", 5).await;
-    let (waits, _) = order(&shop, mug, "test").await;
+    let (waits, _) = order(&shop, mug, "pm_sim_success").await;
     let before = json(&jobs(&environment, &["stats"]));
     assert_eq!((&before["due"]["jobs"], &before["workers"]["alive"]), (&1.into(), &0.into()));
     assert!(before["due"]["lateness"]["p99"].as_f64().unwrap() >= 0.0);
