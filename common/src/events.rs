@@ -62,21 +62,25 @@ pub async fn append(connection: &mut PgConnection, events: &[NewEvent]) -> Resul
     if events.is_empty() {
         return Ok(());
     }
+    // Where each stream ends comes as one array, in which an event finds its own by number. Joined, each event would be
+    // compared with each user, since nothing indexes what a statement returns.
     sqlx::query(
         "WITH input AS (
-             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[])
-                      WITH ORDINALITY AS t (user_id, order_id, kind, data, n)
+             SELECT user_id, order_id, kind, data, (dense_rank() OVER (ORDER BY user_id))::integer AS stream,
+                    count(*) OVER same_user - row_number() OVER (same_user ORDER BY n) AS later
+             FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[])
+                  WITH ORDINALITY AS t (user_id, order_id, kind, data, n)
+             WINDOW same_user AS (PARTITION BY user_id)
          ), streams AS (
              INSERT INTO event_streams AS s (user_id, last_seq)
              SELECT user_id, count(*) FROM input GROUP BY user_id ORDER BY user_id
              ON CONFLICT (user_id) DO UPDATE SET last_seq = s.last_seq + excluded.last_seq
              RETURNING user_id, last_seq
+         ), ends AS (
+             SELECT array_agg(last_seq ORDER BY user_id) AS seqs FROM streams
          )
          INSERT INTO events (user_id, seq, order_id, kind, data)
-         SELECT user_id,
-                s.last_seq - count(*) OVER (PARTITION BY user_id) + row_number() OVER (PARTITION BY user_id ORDER BY n),
-                order_id, kind, data
-         FROM input JOIN streams s USING (user_id)",
+         SELECT user_id, ends.seqs[stream] - later, order_id, kind, data FROM input CROSS JOIN ends",
     )
     .bind(events.iter().map(|event| event.user_id).collect::<Vec<_>>())
     .bind(events.iter().map(|event| event.order_id).collect::<Vec<_>>())

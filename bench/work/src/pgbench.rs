@@ -81,7 +81,8 @@ SET state = 'running', token = t.token, boot_id = '0198c5a0-0000-7000-8000-00000
 FROM takeable t WHERE j.id = t.id
 RETURNING j.id, j.token, j.kind, j.version, j.payload, j.order_id, j.attempts, j.claims, j.retries, j.request_id,
           j.traceparent, j.tracestate, j.give_up, extract(epoch FROM now() - j.created_at)::float8 AS age_seconds,
-          greatest(0, extract(epoch FROM now() - j.run_at))::float8 AS lateness_seconds, t.taken_over;
+          greatest(0, extract(epoch FROM now() - j.run_at))::float8 AS lateness_seconds, t.taken_over,
+          pg_current_xact_id()::text::bigint AS transaction;
 WITH locked AS (
     SELECT id FROM orders WHERE id = ANY(:orders::uuid[]) AND status IS NOT DISTINCT FROM 'PENDING' ORDER BY id FOR NO KEY UPDATE
 )
@@ -94,21 +95,22 @@ WITH locked AS (
 UPDATE payments p SET open_key = p.id || ':' || p.charge_no, updated_at = now()
 FROM locked JOIN orders o ON o.id = locked.order_id WHERE p.id = locked.id
 RETURNING p.id, p.order_id, o.user_id, p.charge_no, p.amount_minor, p.currency, p.method;
-SELECT pg_current_xact_id()::text::bigint;
 WITH input AS (
-    SELECT * FROM unnest(:customers::uuid[], :orders::uuid[], :kinds::text[], :told::jsonb[])
-             WITH ORDINALITY AS t (user_id, order_id, kind, data, n)
+    SELECT user_id, order_id, kind, data, (dense_rank() OVER (ORDER BY user_id))::integer AS stream,
+           count(*) OVER same_user - row_number() OVER (same_user ORDER BY n) AS later
+    FROM unnest(:customers::uuid[], :orders::uuid[], :kinds::text[], :told::jsonb[])
+         WITH ORDINALITY AS t (user_id, order_id, kind, data, n)
+    WINDOW same_user AS (PARTITION BY user_id)
 ), streams AS (
     INSERT INTO event_streams AS s (user_id, last_seq)
     SELECT user_id, count(*) FROM input GROUP BY user_id ORDER BY user_id
     ON CONFLICT (user_id) DO UPDATE SET last_seq = s.last_seq + excluded.last_seq
     RETURNING user_id, last_seq
+), ends AS (
+    SELECT array_agg(last_seq ORDER BY user_id) AS seqs FROM streams
 )
 INSERT INTO events (user_id, seq, order_id, kind, data)
-SELECT user_id,
-       s.last_seq - count(*) OVER (PARTITION BY user_id) + row_number() OVER (PARTITION BY user_id ORDER BY n),
-       order_id, kind, data
-FROM input JOIN streams s USING (user_id);
+SELECT user_id, ends.seqs[stream] - later, order_id, kind, data FROM input CROSS JOIN ends;
 COMMIT;
 BEGIN;
 SELECT j.id AS job_id, j.state AS job_state, j.token, j.attempts, j.retries, j.claims,
@@ -141,18 +143,20 @@ WITH changed_jobs AS (
 )
 SELECT pg_current_xact_id()::text::bigint;
 WITH input AS (
-    SELECT * FROM unnest(:end_customers::uuid[], :end_orders::uuid[], :end_kinds::text[], :end_told::jsonb[])
-             WITH ORDINALITY AS t (user_id, order_id, kind, data, n)
+    SELECT user_id, order_id, kind, data, (dense_rank() OVER (ORDER BY user_id))::integer AS stream,
+           count(*) OVER same_user - row_number() OVER (same_user ORDER BY n) AS later
+    FROM unnest(:end_customers::uuid[], :end_orders::uuid[], :end_kinds::text[], :end_told::jsonb[])
+         WITH ORDINALITY AS t (user_id, order_id, kind, data, n)
+    WINDOW same_user AS (PARTITION BY user_id)
 ), streams AS (
     INSERT INTO event_streams AS s (user_id, last_seq)
     SELECT user_id, count(*) FROM input GROUP BY user_id ORDER BY user_id
     ON CONFLICT (user_id) DO UPDATE SET last_seq = s.last_seq + excluded.last_seq
     RETURNING user_id, last_seq
+), ends AS (
+    SELECT array_agg(last_seq ORDER BY user_id) AS seqs FROM streams
 )
 INSERT INTO events (user_id, seq, order_id, kind, data)
-SELECT user_id,
-       s.last_seq - count(*) OVER (PARTITION BY user_id) + row_number() OVER (PARTITION BY user_id ORDER BY n),
-       order_id, kind, data
-FROM input JOIN streams s USING (user_id);
+SELECT user_id, ends.seqs[stream] - later, order_id, kind, data FROM input CROSS JOIN ends;
 COMMIT;
 ";

@@ -8,6 +8,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::queue::Lease;
 use super::{ChargePayment, JobState, PayloadError, RefundPayment, Task, Token, workers};
+use crate::db::TransactionId;
 use crate::id::{BootId, JobId, OrderId, PaymentId};
 use crate::time::{self, Timestamp};
 use crate::trace;
@@ -88,14 +89,22 @@ pub struct NotTaken {
 /// a lease; none while claiming is [paused](super::pause). Of two workers that try, one wins; the other does not wait, because what
 /// it would find then is not what its snapshot says of the workers.
 ///
+/// Gives them with the transaction that takes them, or nothing if there are none.
+///
 /// The states are guards and never how a row is found: see [`crate::db::pool_by_key`].
 pub(crate) async fn take(
     connection: &mut PgConnection,
     leases: &[Lease],
     boot: BootId,
     lease: Duration,
-) -> Result<Vec<TakenJob>, sqlx::Error> {
-    sqlx::query_as(
+) -> Result<Option<(Vec<TakenJob>, TransactionId)>, sqlx::Error> {
+    #[derive(sqlx::FromRow)]
+    struct Row {
+        transaction: TransactionId,
+        #[sqlx(flatten)]
+        job: TakenJob,
+    }
+    let rows: Vec<Row> = sqlx::query_as(
         "WITH takeable AS (
              SELECT j.id, w.token, j.state = 'running' AS taken_over
              FROM jobs j JOIN unnest($1::uuid[], $2::text[]) AS w (id, token) USING (id)
@@ -111,7 +120,8 @@ pub(crate) async fn take(
          FROM takeable t WHERE j.id = t.id
          RETURNING j.id, j.token, j.kind, j.version, j.payload, j.order_id, j.attempts, j.claims, j.retries, j.request_id,
                    j.traceparent, j.tracestate, j.give_up, extract(epoch FROM now() - j.created_at)::float8 AS age_seconds,
-                   greatest(0, extract(epoch FROM now() - j.run_at))::float8 AS lateness_seconds, t.taken_over",
+                   greatest(0, extract(epoch FROM now() - j.run_at))::float8 AS lateness_seconds, t.taken_over,
+                   pg_current_xact_id()::text::bigint AS transaction",
     )
     .bind(leases.iter().map(|lease| lease.job).collect::<Vec<_>>())
     .bind(leases.iter().map(|lease| lease.token.as_str()).collect::<Vec<_>>())
@@ -119,7 +129,9 @@ pub(crate) async fn take(
     .bind(workers::patience(lease))
     .bind(boot)
     .fetch_all(connection)
-    .await
+    .await?;
+    let transaction = rows.first().map(|row| row.transaction);
+    Ok(transaction.map(|transaction| (rows.into_iter().map(|row| row.job).collect(), transaction)))
 }
 
 /// Sorts out why leases were not taken.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
 
-use crate::db::{self, CommitError, TransactionId, Witness};
+use crate::db::{self, CommitError, Witness};
 use crate::events::{self, Announcer, EventKind, NewEvent};
 use crate::id::{BootId, JobId, OrderId, PaymentId, UserId};
 use crate::jobs::ledger::{self, TakenJob};
@@ -70,8 +70,9 @@ pub async fn claim(
     lease: Duration,
 ) -> Result<Vec<Claim>, CommitError> {
     let mut transaction = pool.begin().await.map_err(CommitError::RolledBack)?;
-    let jobs = ledger::take(&mut transaction, leases, boot, lease).await.map_err(CommitError::RolledBack)?;
-    let (payments, events, id) = take_up(&mut transaction, &jobs).await.map_err(CommitError::RolledBack)?;
+    let taken = ledger::take(&mut transaction, leases, boot, lease).await.map_err(CommitError::RolledBack)?;
+    let Some((jobs, id)) = taken else { return Ok(Vec::new()) };
+    let (payments, events) = take_up(&mut transaction, &jobs).await.map_err(CommitError::RolledBack)?;
     db::commit(pool, transaction, id, &Taken(&jobs)).await?;
     announcer.announce(&events);
     count(&jobs);
@@ -127,7 +128,7 @@ impl Witness for Taken<'_> {
 async fn take_up(
     connection: &mut PgConnection,
     jobs: &[TakenJob],
-) -> Result<(Vec<PaymentRow>, Vec<NewEvent>, TransactionId), sqlx::Error> {
+) -> Result<(Vec<PaymentRow>, Vec<NewEvent>), sqlx::Error> {
     let charges: Vec<&TakenJob> = jobs.iter().filter(|job| job.kind == ChargePayment::KIND).collect();
     let refunds: Vec<&TakenJob> = jobs.iter().filter(|job| job.task() == Some(Task::Refund)).collect();
     let unknown: Vec<OrderId> = jobs
@@ -152,7 +153,6 @@ async fn take_up(
     if !unknown.is_empty() {
         payments.extend(as_they_are(connection, &unknown).await?);
     }
-    let id = sqlx::query_scalar("SELECT pg_current_xact_id()::text::bigint").fetch_one(&mut *connection).await?;
     let events: Vec<NewEvent> = moved
         .into_iter()
         .map(|(order_id, user_id)| NewEvent {
@@ -163,7 +163,7 @@ async fn take_up(
         })
         .collect();
     events::append(connection, &events).await?;
-    Ok((payments, events, id))
+    Ok((payments, events))
 }
 
 fn orders_of(jobs: &[&TakenJob]) -> Vec<OrderId> {
