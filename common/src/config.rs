@@ -255,7 +255,7 @@ pub struct Jobs {
 pub struct Worker {
     /// Where it answers `/livez`, `/readyz` and `/metrics`.
     pub port: u16,
-    /// Jobs in hand at the same time.
+    /// Jobs at the gateway at the same time.
     pub concurrency: usize,
     /// How long a silent worker keeps its jobs.
     pub lease_ms: u64,

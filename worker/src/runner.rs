@@ -2,6 +2,8 @@
 
 mod attempt;
 mod refund;
+mod room;
+mod settling;
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
@@ -10,11 +12,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use futures::future::join_all;
 use shop_common::chaos::{self, Bug};
 use shop_common::config::Settings;
-use shop_common::db::{self, CommitError, Locks};
+use shop_common::db::{self, CommitError};
 use shop_common::events::Announcer;
-use shop_common::group::{self, GroupError, Grouper};
 use shop_common::id::BootId;
 use shop_common::jobs::ledger::GivenBack;
 use shop_common::jobs::queue::{Lease, Queue};
@@ -22,13 +24,12 @@ use shop_common::jobs::retry::Backoff;
 use shop_common::jobs::workers::Pulse;
 use shop_common::jobs::{ChargePayment, Task, Token, ledger, pause};
 use shop_common::orders::claim::{self, Claim};
-use shop_common::orders::settle::{self, Settled, Settlement};
+use shop_common::orders::settle::{Settled, Settlement};
 use shop_common::payments::Outcome;
 use shop_common::payments::next::Policy;
 use shop_common::redis::Redis;
-use shop_common::trace::{Span, TraceContext};
 use sqlx::PgPool;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -39,19 +40,19 @@ use crate::in_hand::InHand;
 use crate::payments::gateway::PaymentGateway;
 use crate::payments::handler::{self, Limits};
 use crate::runner::attempt::{Attempt, Came};
+use crate::runner::room::{Place, Room};
+use crate::runner::settling::{Settling, hand_in, settling};
 use crate::trace;
 
 /// How often to look at the schedule when nobody says that there is something.
 const POLL: Duration = Duration::from_millis(250);
-/// How long to wait before a settlement that the database refused is handed in again.
-const SETTLE_AGAIN: Duration = Duration::from_millis(200);
-/// How often the database may refuse a settlement, for another reason than being busy or away.
-const SETTLE_REFUSALS: i32 = 5;
-/// Claims in one transaction, at most.
+/// Claims, or settlements, in one transaction, at most.
 const CLAIM: usize = 100;
-
-/// Where settlements are handed in, each with the attempt that it is a part of.
-type Settling<S> = Grouper<(S, Option<TraceContext>), Result<Settled, Arc<CommitError>>>;
+/// Jobs that the gateway has answered and that are not settled, at most: a transaction's fill in each of two lanes, and as
+/// many again that come meanwhile.
+const ANSWERED: usize = 4 * CLAIM;
+/// Claims at the same time: while one is written down in PostgreSQL, the other asks Redis.
+const CLAIMERS: usize = 2;
 
 /// The connections of a worker.
 #[derive(Clone)]
@@ -87,7 +88,7 @@ pub struct Runner {
     in_hand: InHand,
     heard: Heard,
     doings: Doings,
-    places: Arc<Semaphore>,
+    room: Room,
     handlers: TaskTracker,
     abandon: CancellationToken,
     backoff: Backoff,
@@ -130,21 +131,10 @@ impl Runner {
             cap: Duration::from_millis(settings.jobs.cap_ms),
         };
         let policy = Policy { backoff, max_attempts: settings.jobs.max_attempts };
+        let in_hand = settings.worker.concurrency.max(1) + ANSWERED;
         Self {
-            settlements: settling(
-                by_key.clone(),
-                queue.clone(),
-                announcer.clone(),
-                policy,
-                settings.worker.concurrency,
-            ),
-            refunds: refund::settling(
-                by_key.clone(),
-                queue.clone(),
-                announcer.clone(),
-                backoff,
-                settings.worker.concurrency,
-            ),
+            settlements: settling(by_key.clone(), queue.clone(), announcer.clone(), policy, in_hand),
+            refunds: refund::settling(by_key.clone(), queue.clone(), announcer.clone(), backoff, in_hand),
             pool,
             by_key,
             queue,
@@ -156,7 +146,7 @@ impl Runner {
             in_hand: InHand::default(),
             heard: Heard::default(),
             doings: Doings::default(),
-            places: Arc::new(Semaphore::new(settings.worker.concurrency.max(1))),
+            room: Room::new(settings.worker.concurrency, ANSWERED),
             handlers: TaskTracker::new(),
             abandon: CancellationToken::new(),
             backoff,
@@ -230,10 +220,14 @@ impl Runner {
 
     /// Claims and handles until told to stop; what is in hand then goes on.
     pub async fn run(self: Arc<Self>, wake: Arc<Notify>, stop: CancellationToken) {
+        join_all((0..CLAIMERS).map(|_| self.claim_until(&wake, &stop))).await;
+    }
+
+    async fn claim_until(self: &Arc<Self>, wake: &Notify, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.room() => {}
+                () = self.room.wait() => {}
             }
             let pause = match self.step().await {
                 Ok(step) if step.due > 0 => continue,
@@ -251,21 +245,14 @@ impl Runner {
         }
     }
 
-    /// Waits until another job could be taken in hand.
-    async fn room(&self) {
-        // Nobody closes the semaphore; if somebody did, there would be room.
-        drop(self.places.acquire().await);
-    }
-
     /// Looks at the schedule once: takes what is due and has room, and starts on it. Nothing while claiming is paused.
     ///
     /// # Errors
     /// When a server is away. What was claimed meanwhile comes back by itself.
     pub async fn step(self: &Arc<Self>) -> Result<Step, StepError> {
-        let limit = self.places.available_permits().min(CLAIM);
-        if limit == 0 || self.paused.load(Ordering::Relaxed) {
-            return Ok(Step { due: 0, taken: 0, next_due: None });
-        }
+        let places = if self.paused.load(Ordering::Relaxed) { None } else { self.room.take(CLAIM) };
+        let Some(mut places) = places else { return Ok(Step { due: 0, taken: 0, next_due: None }) };
+        let limit = places.len();
         let first = self.claims.fetch_add(limit as u64, Ordering::Relaxed);
         let claimed = self.queue.claim(limit, self.lease, self.boot, first).await?;
         let (due, next_due) = (claimed.leases.len(), claimed.next_due);
@@ -294,7 +281,7 @@ impl Runner {
         let ours: HashSet<Token> = taken.iter().map(|claim| claim.lease.token.clone()).collect();
         for claim in taken {
             chaos::step("claim.taken");
-            self.start(claim);
+            self.start(claim, places.split());
         }
         self.sort_out(claimed.leases.into_iter().filter(|lease| !ours.contains(&lease.token)).collect()).await?;
         Ok(Step { due, taken: ours.len(), next_due })
@@ -314,18 +301,16 @@ impl Runner {
         Ok(())
     }
 
-    fn start(self: &Arc<Self>, claim: Claim) {
+    fn start(self: &Arc<Self>, claim: Claim, mut place: Place) {
         // As in the metrics: what a silent worker had was begun in time.
         if !claim.job.taken_over {
             self.doings.started(Duration::try_from_secs_f64(claim.job.lateness_seconds).unwrap_or_default());
         }
         let attempt = Attempt::begin(&claim);
         let runner = Arc::clone(self);
-        let place = Arc::clone(&self.places).try_acquire_owned().ok();
         let work = async move {
-            let _place = place;
             let abandon = runner.abandon.clone();
-            let handling = trace::within(attempt.context().clone(), runner.handle(claim));
+            let handling = trace::within(attempt.context().clone(), runner.handle(claim, &mut place));
             let came = tokio::select! {
                 came = handling.instrument(attempt.log_span()) => came,
                 () = abandon.cancelled() => Came::to_nothing("abandoned"),
@@ -335,10 +320,10 @@ impl Runner {
         self.handlers.spawn(work);
     }
 
-    async fn handle(&self, claim: Claim) -> Came {
+    async fn handle(&self, claim: Claim, place: &mut Place) -> Came {
         match claim.job.task() {
-            Some(Task::Charge) => self.charge(claim).await,
-            Some(Task::Refund) => self.refund(claim).await,
+            Some(Task::Charge) => self.charge(claim, place).await,
+            Some(Task::Refund) => self.refund(claim, place).await,
             None => {
                 // A newer version's job, perhaps: a worker of that version may do it.
                 tracing::warn!(kind = claim.job.kind, version = claim.job.version, "not a job for this worker");
@@ -349,7 +334,7 @@ impl Runner {
         }
     }
 
-    async fn charge(&self, claim: Claim) -> Came {
+    async fn charge(&self, claim: Claim, place: &mut Place) -> Came {
         let started = Instant::now();
         let attempt = handler::attempt(&*self.gateway, &claim, self.limits);
         let Ok(outcome) = AssertUnwindSafe(attempt).catch_unwind().await else {
@@ -357,6 +342,7 @@ impl Runner {
             return self.crashed(&claim).await;
         };
         let elapsed = started.elapsed();
+        place.answered();
         let settlement = Settlement {
             lease: claim.lease.clone(),
             key: claim.key.clone(),
@@ -444,114 +430,4 @@ fn count_attempt(kind: &'static str, outcome: &'static str, started: Option<Inst
     if let Some(started) = started {
         metrics::histogram!("shop_job_attempt_duration_seconds", "kind" => kind).record(started.elapsed());
     }
-}
-
-/// Hands a settlement in until the database takes it: the gateway's answer is
-/// not thrown away because PostgreSQL is away for a while. Gives nothing when the
-/// database refuses this very settlement again and again.
-async fn hand_in<S>(settlements: &Settling<S>, settlement: &S) -> Option<Settled>
-where
-    S: Clone + Send + 'static,
-{
-    let mut refusals = 0;
-    loop {
-        match settlements.submit((settlement.clone(), trace::current())).await {
-            Ok(Ok(settled)) => return Some(settled),
-            Ok(Err(error)) => {
-                refusals += i32::from(error.is_refusal());
-                if refusals >= SETTLE_REFUSALS {
-                    tracing::error!(%error, "cannot settle, putting the job back");
-                    return None;
-                }
-                tracing::warn!(%error, "cannot settle, trying again");
-            }
-            Err(error @ (GroupError::Full | GroupError::Lost)) => {
-                tracing::warn!(%error, "cannot settle, trying again")
-            }
-        }
-        tokio::time::sleep(SETTLE_AGAIN).await;
-    }
-}
-
-/// Settlements go in groups; their leases are given up together after the commit.
-fn settling(
-    pool: PgPool,
-    queue: Queue,
-    announcer: Announcer,
-    policy: Policy,
-    concurrency: usize,
-) -> Settling<Settlement> {
-    let limits =
-        group::Limits { queue: concurrency.max(1), members: CLAIM, weight: CLAIM, lanes: 1, patience: db::PATIENCE };
-    Grouper::spawn(
-        limits,
-        |_| 1,
-        move |group: Vec<(Settlement, Option<TraceContext>)>| {
-            let (pool, queue, announcer) = (pool.clone(), queue.clone(), announcer.clone());
-            async move {
-                let (settlements, attempts): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-                let attempts: Vec<_> = attempts.iter().flatten().collect();
-                let span = Span::of_group("settle payments", &attempts);
-                let results = settle_group(&pool, &queue, &announcer, policy, settlements).await;
-                tell(span, &results);
-                results
-            }
-        },
-    )
-}
-
-async fn settle_group(
-    pool: &PgPool,
-    queue: &Queue,
-    announcer: &Announcer,
-    policy: Policy,
-    settlements: Vec<Settlement>,
-) -> Vec<Result<Settled, Arc<CommitError>>> {
-    let together = settle::settle(pool, announcer, policy, Locks::Usual, &settlements).await;
-    let results: Vec<Result<Settled, Arc<CommitError>>> = match together {
-        Ok(settled) => settled.into_iter().map(Ok).collect(),
-        Err(CommitError::RolledBack(error)) if settlements.len() > 1 && error.as_database_error().is_some() => {
-            tracing::warn!(%error, "a group of settlements failed, settling one by one");
-            let mut results = Vec::with_capacity(settlements.len());
-            for settlement in &settlements {
-                let alone =
-                    settle::settle(pool, announcer, policy, Locks::Briefly, std::slice::from_ref(settlement)).await;
-                results.push(alone.map(|one| one.first().copied().unwrap_or(Settled::Fenced)).map_err(Arc::new));
-            }
-            results
-        }
-        Err(error) => {
-            let error = Arc::new(error);
-            settlements.iter().map(|_| Err(Arc::clone(&error))).collect()
-        }
-    };
-    end_leases(queue, settlements.into_iter().map(|settlement| settlement.lease), &results).await;
-    results
-}
-
-/// Ends the span of a group of settlements.
-fn tell(span: Span, results: &[Result<Settled, Arc<CommitError>>]) {
-    span.end(|span| {
-        span.number("shop.group.size", i64::try_from(results.len()).unwrap_or(i64::MAX));
-        if results.iter().any(Result::is_err) {
-            span.failed("not_settled");
-        }
-    });
-}
-
-/// Gives up the leases of what was settled: those that are to be tried again go back to the schedule.
-async fn end_leases(queue: &Queue, leases: impl Iterator<Item = Lease>, results: &[Result<Settled, Arc<CommitError>>]) {
-    let (mut over, mut again) = (Vec::new(), Vec::new());
-    for (lease, result) in leases.zip(results) {
-        match result {
-            Ok(Settled::Again(delay)) => again.push((lease, *delay)),
-            Ok(Settled::Ended(_) | Settled::Buried | Settled::Fenced) => over.push(lease),
-            Err(_) => {}
-        }
-    }
-    // What Redis does not hear, the reaper and the reconciler make good.
-    if let Err(error) = queue.release(&again).await.and(queue.ack(&over).await) {
-        tracing::warn!(%error, "Redis did not take the settlement");
-    }
-    chaos::step("ack.after");
 }

@@ -17,12 +17,14 @@ use shop_common::trace::{Kind, Span, TraceContext};
 use sqlx::PgPool;
 
 use super::attempt::Came;
-use super::{CRASHED, Runner, Settling, count_attempt, end_leases, hand_in, tell};
+use super::room::Place;
+use super::settling::{Settling, end_leases, hand_in, tell};
+use super::{CRASHED, Runner, count_attempt};
 use crate::payments::refund;
 
 impl Runner {
     /// Gives a payment back, and settles what the gateway said.
-    pub(super) async fn refund(&self, claim: Claim) -> Came {
+    pub(super) async fn refund(&self, claim: Claim, place: &mut Place) -> Came {
         let started = Instant::now();
         let attempt = refund::attempt(&*self.gateway, &claim, self.limits);
         let Ok(outcome) = AssertUnwindSafe(attempt).catch_unwind().await else {
@@ -30,6 +32,7 @@ impl Runner {
             return self.crashed(&claim).await;
         };
         let elapsed = started.elapsed();
+        place.answered();
         let settlement = Settlement { lease: claim.lease.clone(), outcome, jitter: rand::random_range(0.0..1.0) };
         let settled = hand_in(&self.refunds, &settlement).await;
         self.end(&claim, settled).await;
@@ -51,9 +54,9 @@ pub(super) fn settling(
     queue: Queue,
     announcer: Announcer,
     backoff: Backoff,
-    concurrency: usize,
+    in_hand: usize,
 ) -> Settling<Settlement> {
-    let limits = group::Limits { queue: concurrency.max(1), members: 1, weight: 1, lanes: 1, patience: db::PATIENCE };
+    let limits = group::Limits { queue: in_hand, members: 1, weight: 1, lanes: 1, patience: db::PATIENCE };
     Grouper::spawn(
         limits,
         |_| 1,

@@ -135,7 +135,7 @@ pub(super) static METRICS: &[Metric] = &[
         Unit::Count,
         Labels::None,
         WORKER,
-        "Jobs that this worker takes in hand at the same time (worker.concurrency).",
+        "Jobs that this worker has at the gateway at the same time, at most (worker.concurrency); those that wait to be settled are in hand besides.",
     ),
     gauge(
         "shop_worker_heartbeat_timestamp_seconds",
