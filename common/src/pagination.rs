@@ -122,6 +122,11 @@ impl<C: Column> PageRequest<C> {
         Ok(Self { start: Start::After(position), ..self })
     }
 
+    /// What the list is sorted by.
+    pub(crate) fn column(&self) -> C {
+        self.column
+    }
+
     /// How many rows are passed over, unless the page begins behind a row.
     pub(crate) fn skipped(&self) -> Option<u32> {
         match self.start {

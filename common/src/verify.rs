@@ -12,7 +12,7 @@ use crate::config;
 const SHOWN: i64 = 100;
 
 /// The invariants that queries can check, what each means, and the query that finds what breaks it.
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
     Check {
         invariant: "I1",
         meaning: "stock = movements - what orders hold, but for those whose pieces came back, and is never negative",
@@ -28,6 +28,16 @@ const CHECKS: [Check; 7] = [
                            GROUP BY 1) h ON h.product_id = p.id
                 WHERE p.stock < 0 OR p.stock <> coalesce(m.moved, 0) - coalesce(h.held, 0)
                 ORDER BY p.id LIMIT $1",
+    },
+    Check {
+        invariant: "I1",
+        meaning: "the stock that lists are sorted by is the stock, of every product that is not deleted",
+        ledger: false,
+        query: "SELECT 'product ' || coalesce(p.id, l.product_id), format('stock is %s, but lists have it at %s', p.stock, l.pieces)
+                FROM (SELECT id, stock FROM products WHERE deleted_at IS NULL) p
+                FULL JOIN stock_levels l ON l.product_id = p.id
+                WHERE p.stock IS DISTINCT FROM l.pieces
+                ORDER BY 1 LIMIT $1",
     },
     Check {
         invariant: "I1",

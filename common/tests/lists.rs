@@ -14,7 +14,7 @@ use shop_common::products::movements::{self, MovementColumn};
 use shop_common::products::search::{self, Relevance, SearchText};
 use shop_common::products::stock;
 use shop_common::products::{
-    Expected, Product, ProductChanges, ProductColumn, ProductFilter, ProductName, queries as products,
+    Expected, Product, ProductChanges, ProductColumn, ProductFilter, ProductName, Stock, queries as products,
 };
 use shop_common::reason::Reason;
 use shop_testkit::{Shop, money};
@@ -441,6 +441,43 @@ async fn of_more_than_a_thousand_matches_the_newest_are_ranked_and_the_answer_sa
     products::delete(&pool, oldest, &Expected::Any).await.unwrap();
     let page = find(&pool, "mug").await;
     assert_eq!((page.total_count, page.incomplete_results, page.total_count_is_estimate), (1000, false, false));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn the_list_by_stock_follows_orders_edits_and_deletions(pool: PgPool) {
+    let shop = Shop::new(pool.clone());
+    let (cup, mug, jug) = (shop.product("1", 3).await, shop.product("1", 5).await, shop.product("1", 7).await);
+    let by_stock = async || {
+        let everything = ProductFilter::default();
+        let listed = walk_products(&pool, None, &everything, ProductColumn::Stock, Direction::Ascending).await;
+        listed.into_iter().map(|product| (product.id, product.stock)).collect::<Vec<_>>()
+    };
+    assert_eq!(by_stock().await, [(cup, 3), (mug, 5), (jug, 7)]);
+
+    shop.order(shop.customer().await, &[(mug, 1), (jug, 6)], "test").await;
+    assert_eq!(by_stock().await, [(jug, 1), (cup, 3), (mug, 4)]);
+
+    let reason = "found one".parse::<Reason>().unwrap();
+    stock::adjust(&pool, jug, 9, &reason, None).await.unwrap();
+    let sold_out = ProductChanges { stock: Some(Stock::try_from(0).unwrap()), ..ProductChanges::default() };
+    products::update(&pool, cup, &Expected::Any, &sold_out, None).await.unwrap();
+    assert_eq!(by_stock().await, [(cup, 0), (mug, 4), (jug, 10)]);
+
+    products::delete(&pool, mug, &Expected::Any).await.unwrap();
+    assert_eq!(by_stock().await, [(cup, 0), (jug, 10)]);
+    sqlx::query("UPDATE products SET deleted_at = NULL").execute(&pool).await.unwrap();
+    assert_eq!(by_stock().await, [(cup, 0), (mug, 4), (jug, 10)]);
+    shop.assert_sound().await;
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn no_index_of_products_has_the_stock_in_it_because_orders_would_write_all_of_them(pool: PgPool) {
+    let with_stock: Vec<String> =
+        sqlx::query_scalar("SELECT indexdef FROM pg_indexes WHERE tablename = 'products' AND indexdef ~ '\\mstock\\M'")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+    assert_eq!(with_stock, [] as [String; 0]);
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

@@ -39,6 +39,16 @@ async fn stock_released_twice_breaks_i1(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
+async fn a_stock_that_lists_do_not_know_breaks_i1(pool: PgPool) {
+    assert_eq!(broken_by(pool, "UPDATE stock_levels SET pieces = pieces + 1").await, ["I1"]);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_product_that_lists_by_stock_leave_out_breaks_i1(pool: PgPool) {
+    assert_eq!(broken_by(pool, "DELETE FROM stock_levels").await, ["I1"]);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
 async fn a_total_that_is_not_the_sum_of_its_items_breaks_i1(pool: PgPool) {
     let sql = "UPDATE orders SET total_minor = total_minor + 1; UPDATE payments SET amount_minor = amount_minor + 1";
     assert_eq!(broken_by(pool, sql).await, ["I1"]);

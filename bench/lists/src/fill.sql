@@ -36,6 +36,7 @@ SELECT bench_id(2, n), initcap(bench_text(3, n)),
        '2025-01-01Z'::timestamptz + n * interval '10 seconds' + random() * interval '30 days'
 FROM generate_series(1, $PRODUCTS) AS n;
 
+INSERT INTO stock_levels (product_id, pieces) SELECT id, stock FROM products;
 INSERT INTO product_search (product_id, document) SELECT id, product_document(name, description) FROM products;
 INSERT INTO product_words (word)
 SELECT DISTINCT word FROM products CROSS JOIN LATERAL product_words_of(name, description) AS word;
@@ -62,4 +63,4 @@ FROM orders;
 UPDATE payments SET method = 'rare' WHERE right(id::text, 3) = '000';
 
 RESET session_replication_role;
-VACUUM (ANALYZE) users, products, product_search, product_words, orders, order_items, payments;
+VACUUM (ANALYZE) users, products, stock_levels, product_search, product_words, orders, order_items, payments;

@@ -79,7 +79,8 @@ pub async fn list(
         Some(words) if words.are_rare(&mut connection).await? => Found::Few(words),
         Some(words) => Found::Among(words),
     };
-    let matches = |query: &mut QueryBuilder<Postgres>| push_matches(query, found, filter);
+    let source = if page.column() == ProductColumn::Stock { Source::StockLevels } else { Source::of(filter) };
+    let matches = |query: &mut QueryBuilder<Postgres>| push_matches(query, source, found, filter);
     let mut query = QueryBuilder::new("SELECT id, sku, name, description, price_minor, stock, created_at, updated_at");
     matches(&mut query);
     page.push_end(&mut query);
@@ -104,9 +105,42 @@ pub(super) enum Found<'a> {
     Among(&'a Words),
 }
 
+/// Where products are read.
+#[derive(Clone, Copy)]
+pub(super) enum Source {
+    /// In their own table, which has no index on the stock.
+    Products,
+    /// Through `stock_levels`, which has one.
+    StockLevels,
+}
+
+impl Source {
+    /// For products that pass the filter.
+    pub(super) fn of(filter: &ProductFilter) -> Self {
+        if filter.in_stock.is_some() || filter.max_stock.is_some() { Self::StockLevels } else { Self::Products }
+    }
+
+    /// As SQL says it: something that is called `products` and has all that lists show of them.
+    fn sql(self) -> &'static str {
+        match self {
+            Self::Products => " FROM products",
+            Self::StockLevels => {
+                " FROM (SELECT product_id AS id, pieces AS stock, sku, name, description, price_minor, created_at, updated_at,
+                               deleted_at
+                        FROM stock_levels JOIN products AS p ON p.id = product_id) AS products"
+            }
+        }
+    }
+}
+
 /// ` FROM … WHERE …` of the products that are not deleted, are found and pass the filter.
-pub(super) fn push_matches(query: &mut QueryBuilder<Postgres>, found: Found<'_>, filter: &ProductFilter) {
-    query.push(" FROM products");
+pub(super) fn push_matches(
+    query: &mut QueryBuilder<Postgres>,
+    source: Source,
+    found: Found<'_>,
+    filter: &ProductFilter,
+) {
+    query.push(source.sql());
     match found {
         Found::Everything => {
             query.push(" WHERE deleted_at IS NULL");
@@ -130,7 +164,7 @@ pub(super) fn push_matches(query: &mut QueryBuilder<Postgres>, found: Found<'_>,
         query.push(" AND price_minor <= ").push_bind(price);
     }
     if let Some(in_stock) = filter.in_stock {
-        // Those of which there are none are in the index on stock in the order of their ids.
+        // Those of which there are none are in the index on pieces in the order of their ids.
         query.push(if in_stock { " AND stock > 0" } else { " AND stock = 0" });
     }
     if let Some(pieces) = filter.max_stock {

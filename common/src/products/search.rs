@@ -8,7 +8,7 @@ use serde::Serialize;
 use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
-use super::queries::{Found, push_matches};
+use super::queries::{Found, Source, push_matches};
 use super::{Product, ProductFilter};
 use crate::id::ProductId;
 use crate::pagination::cursor::{Kind, Position, Value};
@@ -159,7 +159,8 @@ pub async fn ranked(
         if let Some(oldest) = found.iter().map(|row| row.id).min() {
             found.retain(|row| row.id != oldest);
         }
-        let push = |query: &mut QueryBuilder<Postgres>| push_matches(query, Found::Among(&words), filter);
+        let push =
+            |query: &mut QueryBuilder<Postgres>| push_matches(query, Source::of(filter), Found::Among(&words), filter);
         let about = total::estimate(&mut connection, push).await?;
         Total::about(about.max(most_candidates()))
     } else {
@@ -186,7 +187,7 @@ async fn candidates(
         // Deleted products have no document.
         words.push_match(query.push(" FROM product_search WHERE "));
     } else {
-        push_matches(&mut query, Found::Among(words), filter);
+        push_matches(&mut query, Source::of(filter), Found::Among(words), filter);
     }
     query.push(" ORDER BY product_id DESC LIMIT ").push_bind(most_candidates()).push(") AS newest) AS ranked");
     let (ids, ranks): (Vec<Uuid>, Vec<i64>) = query.build_query_as().persistent(false).fetch_one(connection).await?;
