@@ -264,6 +264,10 @@ pub struct Worker {
 }
 
 impl Worker {
+    /// Connections to PostgreSQL for claims and settlements, besides those for everything: two claims, two groups of
+    /// settlements and a refund may be under way, and as many besides in case they hang.
+    pub const CONNECTIONS: u32 = 10;
+
     /// How long a silent worker keeps its jobs.
     pub fn lease(&self) -> Duration {
         Duration::from_millis(self.lease_ms)

@@ -80,7 +80,7 @@ where
     let redis =
         Redis::connect_listening(&settings.databases.redis, move |_| heard.notify_one()).context("REDIS_URL")?;
     let gateway = Arc::new(MeasuredGateway::new(gateway(&settings.gateway, &pool)?));
-    let by_key = db::pool_by_key(&settings.databases.pg, Pools::BY_KEY).context("DATABASE_URL")?;
+    let by_key = db::pool_by_key(&settings.databases.pg, config::Worker::CONNECTIONS).context("DATABASE_URL")?;
     let pools = Pools { usual: pool.clone(), by_key: by_key.clone() };
     let runner = Arc::new(Runner::new(pools, redis.clone(), gateway, &settings));
     servers::show_pool(&metrics, &pool);

@@ -40,7 +40,7 @@ use crate::in_hand::InHand;
 use crate::payments::gateway::PaymentGateway;
 use crate::payments::handler::{self, Limits};
 use crate::runner::attempt::{Attempt, Came};
-use crate::runner::room::{Place, Room};
+use crate::runner::room::{Place, Places, Room};
 use crate::runner::settling::{Settling, hand_in, settling};
 use crate::trace;
 
@@ -64,9 +64,6 @@ pub struct Pools {
 }
 
 impl Pools {
-    /// Connections for claims and settlements: a transaction of each kind, and as many besides in case one hangs.
-    pub const BY_KEY: u32 = 6;
-
     /// The same for both.
     pub fn same(pool: &PgPool) -> Self {
         Self { usual: pool.clone(), by_key: pool.clone() }
@@ -119,6 +116,11 @@ pub struct Step {
     pub taken: usize,
     /// How long until the next job is due, if any is scheduled.
     pub next_due: Option<Duration>,
+}
+
+impl Step {
+    /// None was due, or there was no room.
+    const NOTHING: Self = Self { due: 0, taken: 0, next_due: None };
 }
 
 impl Runner {
@@ -225,11 +227,12 @@ impl Runner {
 
     async fn claim_until(self: &Arc<Self>, wake: &Notify, stop: &CancellationToken) {
         while !stop.is_cancelled() {
-            tokio::select! {
+            let places = tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.room.wait() => {}
-            }
-            let pause = match self.step().await {
+                places = self.room.wait(CLAIM) => places,
+            };
+            let Some(places) = places else { return };
+            let pause = match self.claim(places).await {
                 Ok(step) if step.due > 0 => continue,
                 Ok(step) => step.next_due.unwrap_or(POLL).min(POLL.mul_f64(rand::random_range(0.8..1.2))),
                 Err(error) => {
@@ -250,12 +253,22 @@ impl Runner {
     /// # Errors
     /// When a server is away. What was claimed meanwhile comes back by itself.
     pub async fn step(self: &Arc<Self>) -> Result<Step, StepError> {
-        let places = if self.paused.load(Ordering::Relaxed) { None } else { self.room.take(CLAIM) };
-        let Some(mut places) = places else { return Ok(Step { due: 0, taken: 0, next_due: None }) };
+        match self.room.take(CLAIM) {
+            Some(places) => self.claim(places).await,
+            None => Ok(Step::NOTHING),
+        }
+    }
+
+    /// Takes what is due, one for each place at most.
+    async fn claim(self: &Arc<Self>, mut places: Places) -> Result<Step, StepError> {
+        if self.paused.load(Ordering::Relaxed) {
+            return Ok(Step::NOTHING);
+        }
         let limit = places.len();
         let first = self.claims.fetch_add(limit as u64, Ordering::Relaxed);
         let claimed = self.queue.claim(limit, self.lease, self.boot, first).await?;
         let (due, next_due) = (claimed.leases.len(), claimed.next_due);
+        places.keep(due);
         if claimed.leases.is_empty() {
             return Ok(Step { due, taken: 0, next_due });
         }

@@ -53,7 +53,7 @@ async fn examine(here: &Here, dir: &Path) -> Vec<Check> {
     let postgres = config::section::<config::Postgres>(&here.figment, "databases.pg");
     let placing =
         config::section::<config::Placement>(&here.figment, "placement").map_or(0, |placing| placing.connections());
-    let pool_size = postgres.as_ref().map_or(0, |settings| settings.max_connections + placing);
+    let usual = postgres.as_ref().map_or(0, |settings| settings.max_connections);
     let pool = postgres.map_err(|error| error.to_string());
     let pool = pool.and_then(|settings| db::pool(&settings).map_err(|error| format!("DATABASE_URL: {error}")));
     let redis = config::section::<config::Redis>(&here.figment, "databases.redis").map_err(|error| error.to_string());
@@ -68,7 +68,8 @@ async fn examine(here: &Here, dir: &Path) -> Vec<Check> {
         jwt_secret: jwt_secret.as_ref(),
         production: here.production,
         lease: lease.unwrap_or(USUAL_LEASE),
-        pool_size,
+        of_api: usual + placing,
+        of_worker: usual + config::Worker::CONNECTIONS,
         apis: u32::try_from(apis).unwrap_or(u32::MAX),
     };
     checks.extend(doctor::examine(&subject).await);

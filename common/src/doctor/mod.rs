@@ -85,8 +85,10 @@ pub struct Subject<'s> {
     pub production: bool,
     /// How long a silent worker keeps its jobs.
     pub lease: Duration,
-    /// The connections to PostgreSQL that each process may take.
-    pub pool_size: u32,
+    /// The connections to PostgreSQL that each api may take.
+    pub of_api: u32,
+    /// The connections to PostgreSQL that each worker may take.
+    pub of_worker: u32,
     /// How many apis run, as far as is known.
     pub apis: u32,
 }

@@ -129,11 +129,12 @@ async fn connections(pool: &PgPool, subject: &Subject<'_>) -> Result<Check, sqlx
     .await?;
     let workers = crate::jobs::workers::list(pool, subject.lease).await?;
     let workers = workers.iter().filter(|worker| worker.alive).count() as u64;
-    let wanted = (workers + u64::from(subject.apis)) * u64::from(subject.pool_size);
+    let (of_worker, of_api) = (u64::from(subject.of_worker), u64::from(subject.of_api));
+    let wanted = workers * of_worker + u64::from(subject.apis) * of_api;
     let limit = u64::try_from(limit).unwrap_or(0);
     let seen = format!(
-        "{in_use} of {limit} in use; {workers} workers and {} apis may take {} each, {wanted} together",
-        subject.apis, subject.pool_size
+        "{in_use} of {limit} in use; {workers} workers may take {of_worker} each and {} apis {of_api}, {wanted} together",
+        subject.apis
     );
     let fix = "raise max_connections of PostgreSQL, or lower databases.pg.max_connections of the programs";
     Ok(if in_use as f64 >= limit as f64 * TIGHT {

@@ -35,10 +35,16 @@ impl Room {
         }
     }
 
-    /// Waits until there is a place.
-    pub(super) async fn wait(&self) {
-        // Nobody closes the semaphores; if somebody did, there would be room.
-        drop((self.in_hand.acquire().await, self.at_gateway.acquire().await));
+    /// So many places at most, as soon as there is one. Nothing if nobody may have places any more.
+    pub(super) async fn wait(&self, most: usize) -> Option<Places> {
+        let in_hand = Arc::clone(&self.in_hand).acquire_owned().await.ok()?;
+        let at_gateway = Arc::clone(&self.at_gateway).acquire_owned().await.ok()?;
+        let mut places = Places { at_gateway, in_hand };
+        if let Some(more) = self.take(most.saturating_sub(1)) {
+            places.in_hand.merge(more.in_hand);
+            places.at_gateway.merge(more.at_gateway);
+        }
+        Some(places)
     }
 
     /// So many places at most, or nothing if there is none.
@@ -56,6 +62,12 @@ impl Places {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.in_hand.num_permits()
+    }
+
+    /// Gives up those that are more than so many.
+    pub(super) fn keep(&mut self, count: usize) {
+        let surplus = self.len().saturating_sub(count);
+        drop((self.at_gateway.split(surplus), self.in_hand.split(surplus)));
     }
 
     /// One of them.
@@ -90,5 +102,16 @@ mod tests {
 
         drop(first);
         assert_eq!(room.take(9).unwrap().len(), 1, "one is settled");
+    }
+
+    #[tokio::test]
+    async fn who_waits_has_all_places_that_there_are_and_gives_up_those_that_nobody_comes_for() {
+        let room = Room::new(5, 0);
+        let mut some = room.wait(4).await.unwrap();
+        assert_eq!((some.len(), room.wait(4).await.unwrap().len()), (4, 1));
+
+        some.keep(1);
+
+        assert_eq!((some.len(), room.wait(9).await.unwrap().len()), (1, 4));
     }
 }
