@@ -471,6 +471,29 @@ async fn the_list_by_stock_follows_orders_edits_and_deletions(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
+async fn a_list_by_stock_is_the_same_whether_few_or_many_have_such_a_stock(pool: PgPool) {
+    many_products(&pool, 3_300).await;
+    let sold_out = ProductFilter { in_stock: Some(false), ..ProductFilter::default() };
+    let one_at_most = ProductFilter { max_stock: Some(1), ..ProductFilter::default() };
+    for left in [1_100, 30] {
+        for column in PRODUCT_COLUMNS {
+            for (filter, stocks) in [(&sold_out, "stock = 0"), (&one_at_most, "stock <= 1")] {
+                let request = PageRequest::first(column, Direction::Ascending, 100, filter);
+                let listed =
+                    walk(request, async |page| products::list(&pool, None, filter, &page).await.unwrap()).await;
+                let table = format!("(SELECT * FROM products WHERE {stocks}) AS products");
+                assert_eq!(ids(&listed), sorted(&pool, &table, column.sql(), Direction::Ascending).await, "{left}");
+            }
+        }
+        // All but thirty of each get more.
+        sqlx::query("UPDATE products SET stock = stock + 5 WHERE id NOT IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY stock) AS n FROM products) AS numbered WHERE n <= 30)")
+            .execute(&pool)
+            .await
+            .unwrap();
+    }
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
 async fn no_index_of_products_has_the_stock_in_it_because_orders_would_write_all_of_them(pool: PgPool) {
     let with_stock: Vec<String> =
         sqlx::query_scalar("SELECT indexdef FROM pg_indexes WHERE tablename = 'products' AND indexdef ~ '\\mstock\\M'")

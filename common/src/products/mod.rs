@@ -322,6 +322,11 @@ impl ProductFilter {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Whether it hangs on the stock which pass.
+    pub(crate) fn is_about_stock(&self) -> bool {
+        self.in_stock.is_some() || self.max_stock.is_some()
+    }
 }
 
 /// What a list of products can be sorted by.

@@ -56,6 +56,9 @@ pub(super) fn is_sku_taken(error: &sqlx::Error) -> bool {
 /// Why a new product's stock is what it is.
 pub(super) const INITIAL_STOCK: &str = "initial stock";
 
+/// Up to so many products are looked up and sorted, rather than met on the way through all.
+const FEW: i64 = 1000;
+
 /// A page of the catalogue, or of what of it passes the filter and is found.
 ///
 /// # Errors
@@ -79,17 +82,19 @@ pub async fn list(
         Some(words) if words.are_rare(&mut connection).await? => Found::Few(words),
         Some(words) => Found::Among(words),
     };
-    let source = if page.column() == ProductColumn::Stock { Source::StockLevels } else { Source::of(filter) };
-    let matches = |query: &mut QueryBuilder<Postgres>| push_matches(query, source, found, filter);
+    let source = Source::of_page(&mut connection, filter, page.column()).await?;
     let mut query = QueryBuilder::new("SELECT id, sku, name, description, price_minor, stock, created_at, updated_at");
-    matches(&mut query);
+    push_matches(&mut query, source, found, filter);
     page.push_end(&mut query);
     // With a filter, which plan is best hangs on its values: it is not to be one plan for all of them.
     let is_plain = search.is_none() && filter.is_empty();
     let rows: Vec<Product> = query.build_query_as().persistent(is_plain).fetch_all(&mut *connection).await?;
     let total = match page.whole_list(rows.len()) {
         Some(rows) => Total::exactly(rows),
-        None => total::count(&mut connection, matches).await?,
+        None => {
+            let source = Source::of_all(&mut connection, filter).await?;
+            total::count(&mut connection, |query| push_matches(query, source, found, filter)).await?
+        }
     };
     Ok(page.page(rows, total))
 }
@@ -105,31 +110,95 @@ pub(super) enum Found<'a> {
     Among(&'a Words),
 }
 
-/// Where products are read.
+/// Where products are read. Which way is best is decided here and not by the planner: joined with the levels, it was
+/// misled by its estimates often enough.
 #[derive(Clone, Copy)]
 pub(super) enum Source {
     /// In their own table, which has no index on the stock.
     Products,
-    /// Through `stock_levels`, which has one.
-    StockLevels,
+    /// In their own table, looked up because few have such a stock.
+    FewOfProducts,
+    /// One by one as `stock_levels` has them, whose indexes have the stock.
+    Levels,
 }
 
 impl Source {
-    /// For products that pass the filter.
-    pub(super) fn of(filter: &ProductFilter) -> Self {
-        if filter.in_stock.is_some() || filter.max_stock.is_some() { Self::StockLevels } else { Self::Products }
+    /// For a page of products that pass the filter, in the order of this column.
+    async fn of_page(
+        connection: &mut PgConnection,
+        filter: &ProductFilter,
+        column: ProductColumn,
+    ) -> Result<Self, sqlx::Error> {
+        let by_level = column == ProductColumn::Stock || column == ProductColumn::Id && filter.is_about_stock();
+        // Few that something else tells would be met late on the way through the levels.
+        if by_level && filter.sku.is_none() && !has_few_prices(connection, filter).await? {
+            return Ok(Self::Levels);
+        }
+        Self::of_all(connection, filter).await
+    }
+
+    /// For all products that pass the filter, in any order.
+    async fn of_all(connection: &mut PgConnection, filter: &ProductFilter) -> Result<Self, sqlx::Error> {
+        let few = filter.is_about_stock() && has_few_levels(connection, filter).await?;
+        Ok(if few { Self::FewOfProducts } else { Self::Products })
     }
 
     /// As SQL says it: something that is called `products` and has all that lists show of them.
     fn sql(self) -> &'static str {
         match self {
-            Self::Products => " FROM products",
-            Self::StockLevels => {
-                " FROM (SELECT product_id AS id, pieces AS stock, sku, name, description, price_minor, created_at, updated_at,
-                               deleted_at
-                        FROM stock_levels JOIN products AS p ON p.id = product_id) AS products"
+            Self::Products | Self::FewOfProducts => " FROM products",
+            // Without OFFSET 0 the planner may read the products in the order of their ids, from the first one on.
+            Self::Levels => {
+                " FROM (SELECT product_id AS id, pieces AS stock, p.*
+                        FROM stock_levels CROSS JOIN LATERAL (
+                            SELECT sku, name, description, price_minor, created_at, updated_at, deleted_at
+                            FROM products WHERE id = product_id OFFSET 0) AS p) AS products"
             }
         }
+    }
+}
+
+/// Whether few products have such a stock, so that they are found by it sooner than by going through all.
+async fn has_few_levels(connection: &mut PgConnection, filter: &ProductFilter) -> Result<bool, sqlx::Error> {
+    let mut levels = QueryBuilder::new("SELECT count(*) FROM (SELECT FROM stock_levels WHERE true");
+    push_stock(&mut levels, "pieces", filter);
+    are_few(connection, levels).await
+}
+
+/// Whether the filter asks for prices that few products have.
+async fn has_few_prices(connection: &mut PgConnection, filter: &ProductFilter) -> Result<bool, sqlx::Error> {
+    if filter.min_price.is_none() && filter.max_price.is_none() {
+        return Ok(false);
+    }
+    let mut products = QueryBuilder::new("SELECT count(*) FROM (SELECT FROM products WHERE deleted_at IS NULL");
+    push_price(&mut products, filter);
+    are_few(connection, products).await
+}
+
+/// Whether a query that counts the rows of another one, which it begins, counts few.
+async fn are_few(connection: &mut PgConnection, mut count: QueryBuilder<Postgres>) -> Result<bool, sqlx::Error> {
+    count.push(" LIMIT ").push_bind(FEW + 1).push(") AS some");
+    let counted: i64 = count.build_query_scalar().persistent(false).fetch_one(connection).await?;
+    Ok(counted <= FEW)
+}
+
+/// ` AND …` what the filter says of the price.
+fn push_price(query: &mut QueryBuilder<Postgres>, filter: &ProductFilter) {
+    if let Some(price) = filter.min_price {
+        query.push(" AND price_minor >= ").push_bind(price);
+    }
+    if let Some(price) = filter.max_price {
+        query.push(" AND price_minor <= ").push_bind(price);
+    }
+}
+
+/// ` AND …` what the filter says of the stock, which is in this column.
+fn push_stock(query: &mut QueryBuilder<Postgres>, column: &str, filter: &ProductFilter) {
+    if let Some(in_stock) = filter.in_stock {
+        query.push(format_args!(" AND {column} {} 0", if in_stock { ">" } else { "=" }));
+    }
+    if let Some(pieces) = filter.max_stock {
+        query.push(format_args!(" AND {column} <= ")).push_bind(pieces);
     }
 }
 
@@ -157,18 +226,12 @@ pub(super) fn push_matches(
             words.push_match(query);
         }
     }
-    if let Some(price) = filter.min_price {
-        query.push(" AND price_minor >= ").push_bind(price);
-    }
-    if let Some(price) = filter.max_price {
-        query.push(" AND price_minor <= ").push_bind(price);
-    }
-    if let Some(in_stock) = filter.in_stock {
-        // Those of which there are none are in the index on pieces in the order of their ids.
-        query.push(if in_stock { " AND stock > 0" } else { " AND stock = 0" });
-    }
-    if let Some(pieces) = filter.max_stock {
-        query.push(" AND stock <= ").push_bind(pieces);
+    push_price(query, filter);
+    push_stock(query, "stock", filter);
+    if matches!(source, Source::FewOfProducts) {
+        query.push(" AND id = ANY(ARRAY(SELECT product_id FROM stock_levels WHERE true");
+        push_stock(query, "pieces", filter);
+        query.push("))");
     }
     if let Some(sku) = &filter.sku {
         query.push(" AND sku = ").push_bind(sku.clone());

@@ -160,7 +160,7 @@ pub async fn ranked(
             found.retain(|row| row.id != oldest);
         }
         let push =
-            |query: &mut QueryBuilder<Postgres>| push_matches(query, Source::of(filter), Found::Among(&words), filter);
+            |query: &mut QueryBuilder<Postgres>| push_matches(query, Source::Products, Found::Among(&words), filter);
         let about = total::estimate(&mut connection, push).await?;
         Total::about(about.max(most_candidates()))
     } else {
@@ -187,7 +187,7 @@ async fn candidates(
         // Deleted products have no document.
         words.push_match(query.push(" FROM product_search WHERE "));
     } else {
-        push_matches(&mut query, Source::of(filter), Found::Among(words), filter);
+        push_matches(&mut query, Source::Products, Found::Among(words), filter);
     }
     query.push(" ORDER BY product_id DESC LIMIT ").push_bind(most_candidates()).push(") AS newest) AS ranked");
     let (ids, ranks): (Vec<Uuid>, Vec<i64>) = query.build_query_as().persistent(false).fetch_one(connection).await?;
