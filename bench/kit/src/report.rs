@@ -246,7 +246,8 @@ struct Spread {
 fn spread(samples: &[f64]) -> Option<Spread> {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
-    Some(Spread { median: *sorted.get(sorted.len() / 2)?, lowest: *sorted.first()?, highest: *sorted.last()? })
+    let (below, above) = (sorted.get(sorted.len().saturating_sub(1) / 2)?, sorted.get(sorted.len() / 2)?);
+    Some(Spread { median: f64::midpoint(*below, *above), lowest: *sorted.first()?, highest: *sorted.last()? })
 }
 
 #[cfg(test)]
