@@ -485,11 +485,14 @@ async fn a_list_by_stock_is_the_same_whether_few_or_many_have_such_a_stock(pool:
                 assert_eq!(ids(&listed), sorted(&pool, &table, column.sql(), Direction::Ascending).await, "{left}");
             }
         }
-        // All but thirty of each get more.
-        sqlx::query("UPDATE products SET stock = stock + 5 WHERE id NOT IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY stock) AS n FROM products) AS numbered WHERE n <= 30)")
-            .execute(&pool)
-            .await
-            .unwrap();
+        sqlx::query(
+            "UPDATE products SET stock = stock + 5 WHERE id IN (
+                 SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY stock) AS n FROM products) AS numbered WHERE n > 30
+             )",
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
     }
 }
 

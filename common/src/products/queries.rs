@@ -177,7 +177,7 @@ async fn has_few_prices(connection: &mut PgConnection, filter: &ProductFilter) -
 
 /// Whether a query that counts the rows of another one, which it begins, counts few.
 async fn are_few(connection: &mut PgConnection, mut count: QueryBuilder<Postgres>) -> Result<bool, sqlx::Error> {
-    count.push(" LIMIT ").push_bind(FEW + 1).push(") AS some");
+    count.push(" LIMIT ").push_bind(FEW + 1).push(") AS few");
     let counted: i64 = count.build_query_scalar().persistent(false).fetch_one(connection).await?;
     Ok(counted <= FEW)
 }
