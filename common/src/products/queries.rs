@@ -92,7 +92,10 @@ pub async fn list(
     let total = match page.whole_list(rows.len()) {
         Some(rows) => Total::exactly(rows),
         None => {
-            let source = Source::of_all(&mut connection, filter).await?;
+            let source = match source {
+                Source::Levels => Source::of_all(&mut connection, filter).await?,
+                found_already => found_already,
+            };
             total::count(&mut connection, |query| push_matches(query, source, found, filter)).await?
         }
     };
